@@ -1,0 +1,151 @@
+"""The graph as data: what the describe step found in a pipeline, without any of its code.
+
+The control plane works on these values only; it never imports the user's modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+DAY_US = 86_400_000_000
+
+
+class Frame(StrEnum):
+    """The form in which a function wants its rows, told by the annotation."""
+
+    PANDAS = "pandas"
+    POLARS = "polars"
+    PYARROW = "pyarrow"
+    NUMPY = "numpy"
+    MODEL = "model"  #: a fitted model version, from `fl.Model`
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One input of an asset."""
+
+    asset: str  #: name of the asset read
+    frame: Frame
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """Where a definition stands and what it can reach."""
+
+    module: str
+    name: str
+    digest: str  #: of the closure manifest
+    manifest: Mapping[str, Any]  #: units, effects, libraries and flags; "why" is a difference of two of these
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A derived table."""
+
+    name: str
+    inputs: tuple[Port, ...]
+    settings: Mapping[str, Any]  #: keyword parameters with their defaults
+    partition: str | None  #: "day", "month" or None = computed whole
+    lookback_us: int  #: rows handed over before a part, microseconds
+    key: tuple[str, ...] | None  #: None = device and time of its first table input
+    code: Code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """How rows are divided for scoring; durations in microseconds.
+
+    `backtest`: `windows` windows of `test_us` on a fixed calendar grid (multiples of `test_us` since 1970), each
+    trained on the `train_us` (None = all) that end `gap_us` before it. `holdout`: the last `test_us`, same rule.
+    `folds`: `windows` folds by hash of the row's key; only for rows without time.
+    """
+
+    kind: str  #: "backtest", "holdout" or "folds"
+    windows: int
+    train_us: int | None = None
+    test_us: int | None = None
+    gap_us: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields."""
+        return {
+            "kind": self.kind,
+            "windows": self.windows,
+            "train_us": self.train_us,
+            "test_us": self.test_us,
+            "gap_us": self.gap_us,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """One dimension of a search space: a range, a list of choices, or one fixed value."""
+
+    name: str
+    kind: str  #: "float", "integer", "choice" or "fixed"
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    choices: tuple[Any, ...] = ()  #: for "choice"; for "fixed" exactly one
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "low": self.low,
+            "high": self.high,
+            "log": self.log,
+            "choices": list(self.choices),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A model: a study over a space, a winner, a package."""
+
+    name: str
+    inputs: tuple[Port, ...]  #: exactly one table port in this version
+    predicts: str  #: target column
+    features: tuple[str, ...]  #: columns the model sees; never device, time or target
+    split: Split
+    space: tuple[Parameter, ...]
+    trials: int  #: upper limit of trials
+    form: str  #: "estimator" (returns an unfitted one) or "trainer" (has parameters train and valid, fits by itself)
+    score: str  #: "mae" or "rmse"; lower is better
+    seed: int
+    code: Code
+
+
+
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """Every definition of one project at one moment."""
+
+    sources: tuple[str, ...]  #: declared in filiera.toml
+    tables: tuple[Table, ...]
+    models: tuple[Model, ...]
+    runtime: str  #: digest of the interpreter and its libraries
+    runtime_manifest: Mapping[str, Any] = field(default_factory=dict)  #: python, platform, name -> version
+    warnings: tuple[str, ...] = ()
+
+    def find(self, name: str) -> Table | Model | None:
+        """The definition called `name`, or None (sources have no definition here)."""
+        return next((asset for asset in (*self.tables, *self.models) if asset.name == name), None)
+
+    def ordered(self) -> Iterator[Table | Model]:
+        """Definitions such that inputs come before their readers; ties by name."""
+        done = set(self.sources)
+        waiting = sorted((*self.tables, *self.models), key=lambda asset: asset.name)
+        while waiting:
+            ready = [asset for asset in waiting if all(port.asset in done for port in asset.inputs)]
+            if not ready:
+                raise ValueError(f"the graph has a cycle through {', '.join(asset.name for asset in waiting)}")
+            yield from ready
+            done.update(asset.name for asset in ready)
+            waiting = [asset for asset in waiting if asset.name not in done]

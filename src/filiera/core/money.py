@@ -1,0 +1,82 @@
+"""Money: whole nano-units of one currency. A trial of a millisecond costs 1e-8 EUR, so cents would lose it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from functools import total_ordering
+from typing import Any
+
+NANO = 10**9
+_AMOUNT = re.compile(r"^\s*([+-]?[0-9][0-9_]*(?:\.[0-9]+)?)\s*([A-Z]{3})\s*$")
+
+
+@total_ordering
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An exact amount.
+
+    >>> Money.of("0.005 EUR") + Money.of("1 EUR")
+    Money(nano=1005000000, currency='EUR')
+    """
+
+    nano: int  #: amount in 1e-9 of the currency unit
+    currency: str  #: ISO 4217 code
+
+    @classmethod
+    def of(cls, text: str) -> Money:
+        """Read `20 EUR`.
+
+        Raises:
+            ValueError: not a number and a three-letter currency.
+        """
+        match = _AMOUNT.match(text)
+        if not match:
+            raise ValueError(f"not an amount of money: {text!r}; write it like '20 EUR'")
+        try:
+            amount = Decimal(match[1].replace("_", ""))
+        except InvalidOperation as error:
+            raise ValueError(f"not an amount of money: {text!r}") from error
+        return cls(int((amount * NANO).to_integral_value(ROUND_HALF_EVEN)), match[2])
+
+    @classmethod
+    def units(cls, amount: float, currency: str) -> Money:
+        """From a float of whole currency units, rounded to the nano-unit."""
+        return cls(round(amount * NANO), currency)
+
+    @property
+    def amount(self) -> float:
+        """The amount in whole currency units, for arithmetic that may round."""
+        return self.nano / NANO
+
+    def _same(self, other: Money) -> None:
+        if self.currency != other.currency:
+            raise ValueError(f"{self.currency} and {other.currency} cannot be mixed: one ledger, one currency")
+
+    def __add__(self, other: Money) -> Money:
+        self._same(other)
+        return Money(self.nano + other.nano, self.currency)
+
+    def __sub__(self, other: Money) -> Money:
+        self._same(other)
+        return Money(self.nano - other.nano, self.currency)
+
+    def __lt__(self, other: Money) -> bool:
+        self._same(other)
+        return self.nano < other.nano
+
+    def __str__(self) -> str:
+        """Three significant digits: a demo that costs 0.005 EUR must not print 0.00."""
+        value = Decimal(self.nano) / NANO
+        if value == 0:
+            return f"0 {self.currency}"
+        places = max(0, 2 - value.adjusted())
+        return f"{value:.{places}f} {self.currency}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Exact text and currency; never a float."""
+        text = f"{Decimal(self.nano) / NANO:f}"
+        if "." in text:
+            text = text.rstrip("0").rstrip(".")
+        return {"amount": text, "currency": self.currency}

@@ -1,0 +1,44 @@
+"""Studies and their trials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class TrialState(StrEnum):
+    """Where a trial stands; RUNNING ends in one of the others and then never changes."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"  #: the function raised, or gave no finite score
+    LOST = "lost"  #: its worker died; the settings are tried again under a new trial
+    CAPPED = "capped"  #: ended because it cost more than it could still gain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One configuration of a study and what came of it."""
+
+    number: int  #: 0, 1, 2 ... within the study
+    settings: Mapping[str, Any]
+    state: TrialState
+    score: float | None = None  #: mean over the windows, in the target's unit
+    window_scores: tuple[float, ...] = ()
+    seconds: float = 0.0  #: wall seconds in the worker
+    cpu_seconds: float = 0.0
+    peak_bytes: int = 0  #: private memory at its highest
+    cost_nano: int = 0
+    error: str = ""  #: the failing code's own words
+    origin: str = "search"  #: "search", "champion" (champion's settings, tried first) or "default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """What needs no model: mean, persistence, seasonal or linear, scored on the same windows."""
+
+    name: str
+    score: float
+    window_scores: tuple[float, ...]
