@@ -8,20 +8,6 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DataFile:
-    """One sealed Parquet object of a snapshot: the columns of one column class for the rows of one batch."""
-
-    object_id: str  #: random; never derived from content
-    batch: str  #: rows of equal batch and position belong together across column classes
-    column_class: str
-    rows: int  #: rows in the object
-    size_bytes: int  #: sealed size
-    sha256: str  #: of the sealed bytes
-    low_us: int  #: rows before this instant do not belong to the snapshot
-    high_us: int  #: nor rows at or after this one
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """An immutable version of a table."""
 
@@ -42,3 +28,39 @@ class Snapshot:
     def columns(self) -> tuple[str, ...]:
         """Names of the columns."""
         return tuple(str(column["name"]) for column in self.schema)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectRecord:
+    """What the ledger knows of one sealed object."""
+
+    object_id: str
+    kind: str  #: "parquet" or "bytes"
+    size_bytes: int  #: sealed size
+    sha256: str  #: of the sealed bytes
+    key: str  #: wrapped data key, hex
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields."""
+        return {
+            "object_id": self.object_id,
+            "kind": self.kind,
+            "size_bytes": self.size_bytes,
+            "sha256": self.sha256,
+            "key": self.key,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchFiles:
+    """The objects of one batch within a snapshot, and the part of their rows that belongs to it."""
+
+    batch: str
+    rows: int  #: rows in the objects
+    low_us: int  #: rows before this instant do not belong to the snapshot
+    high_us: int  #: nor rows at or after this one
+    min_us: int  #: earliest time in the objects
+    max_us: int  #: latest time in the objects
+    parts: Mapping[str, ObjectRecord]  #: column class -> Parquet object
+    sidecar: ObjectRecord | None  #: sorted key hashes of the rows, for sources
+    dropped: tuple[int, ...] = ()  #: positions of rows that newer ones replaced

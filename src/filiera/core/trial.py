@@ -42,3 +42,14 @@ class Baseline:
     name: str
     score: float
     window_scores: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """A search over one space on one set of rows; trials are keyed below it and may be continued."""
+
+    id: str
+    model: str
+    key: str
+    created_us: int
+    workers: int  #: lag of the proposals; stored, so that a resumed study proposes the same

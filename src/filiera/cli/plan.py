@@ -1,0 +1,41 @@
+"""`filiera plan`: what changed, what must run and why, what may run, what is reused, and the price.
+
+Exit status: 0; with --check 10 when there is work to do; else that of the error that stopped it.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from filiera.clock import SystemClock
+
+WORK_TO_DO = 10
+
+
+@click.command("plan", short_help="what changed, what follows, and its price")
+@click.option("--json", "as_json", is_flag=True, help="print the plan as one JSON object")
+@click.option("--check", is_flag=True, help="exit with status 10 when there is work to do")
+@click.option("--environment", default="dev", show_default=True)
+@click.pass_obj
+def command(project: str | None, as_json: bool, check: bool, environment: str) -> None:
+    """Say what changed in data, code, model and runtime, what follows from it, and what it will cost.
+
+    Exit status: 0; with --check 10 when there is work to do.
+    """
+    from filiera.dimensions.stamp import recall
+    from filiera.settings import find_root
+
+    root = find_root(Path(project or ".").resolve())
+    answer = recall(root, environment, SystemClock().now_us())
+    if answer is None:
+        from filiera.workspace import Workspace
+
+        with Workspace.open(root) as workspace:
+            answer = workspace.plan_answer(environment)
+    click.echo(json.dumps(answer["plan"], indent=2) if as_json else answer["text"])
+    if check and answer["plan"]["work"]:
+        sys.exit(WORK_TO_DO)

@@ -1,0 +1,195 @@
+"""Files of a source: which are new, which changed, which grew, which are still being written."""
+
+from __future__ import annotations
+
+import bz2
+import fcntl
+import gzip
+import hashlib
+import lzma
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from filiera.core.batch import SourceFile
+from filiera.errors import ContractError, FilieraError, UnavailableError
+
+BLOCK_BYTES = 1 << 20
+#: Where the kernel cannot say whether a file is open for writing, it must have been left alone this long.
+SETTLE_NS = 2_000_000_000
+_UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".swp")
+_MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+
+
+class Standing(StrEnum):
+    """What is known of a file."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    KNOWN = "known"
+    BUSY = "being written"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One file that a source's pattern names."""
+
+    path: Path
+    name: str  #: relative to the project, as the ledger knows it
+    standing: Standing
+    size_bytes: int
+
+
+def list_candidates(root: Path, pattern: str, known: Iterable[SourceFile], now_ns: int) -> list[Candidate]:
+    """The files of a source, by name; hidden and half-finished names are left out.
+
+    Args:
+        root: the project.
+        pattern: path or glob, relative to the project.
+        known: newest version of each file, as it was read.
+        now_ns: the time, nanoseconds since 1970.
+    """
+    stamps = {file.path: (file.size_bytes, file.mtime_ns, file.inode) for file in known}
+    found = []
+    for path in sorted(_matches(root, pattern)):
+        if path.name.startswith((".", "~")) or path.name.endswith((*_UNFINISHED, "~")) or not path.is_file():
+            continue
+        name, stat = _name(root, path), path.stat()
+        if stamps.get(name) == (stat.st_size, stat.st_mtime_ns, stat.st_ino):
+            standing = Standing.KNOWN
+        elif _is_busy(path, stat.st_mtime_ns, now_ns):
+            standing = Standing.BUSY
+        else:
+            standing = Standing.CHANGED if name in stamps else Standing.NEW
+        found.append(Candidate(path, name, standing, stat.st_size))
+    return found
+
+
+def _matches(root: Path, pattern: str) -> Iterable[Path]:
+    if os.path.isabs(pattern):
+        return Path("/").glob(pattern.lstrip("/"))
+    return root.glob(pattern)
+
+
+def _name(root: Path, path: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+
+
+def _is_busy(path: Path, mtime_ns: int, now_ns: int) -> bool:
+    """Whether somebody has the file open for writing.
+
+    A read lease is granted only while nobody has (fcntl(2), F_SETLEASE); the kernel grants leases to a file's owner.
+    Elsewhere the file must have been left alone for two seconds.
+    """
+    lease = getattr(fcntl, "F_SETLEASE", None)
+    if lease is not None:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.fcntl(descriptor, lease, fcntl.F_RDLCK)
+            fcntl.fcntl(descriptor, lease, fcntl.F_UNLCK)
+            return False
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass  # not our file, or a file system without leases: judge by its age
+        finally:
+            os.close(descriptor)
+    return now_ns - mtime_ns < SETTLE_NS
+
+
+def scan(source: str, candidate: Candidate) -> SourceFile:
+    """Read a file once, in bounded memory: its digest, and whether its compression is whole.
+
+    Raises:
+        ContractError: the file is empty, or its compressed stream is cut off.
+        UnavailableError: it changed while it was read; it is left for the next time.
+    """
+    before = candidate.path.stat()
+    hasher = hashlib.sha256()
+    with candidate.path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            hasher.update(block)
+    if before.st_size == 0:
+        raise ContractError(
+            "collect.file_empty", "the file is empty", expected="a header and records", where=candidate.name,
+            next="it is left alone until it changes",
+        )
+    if compression(candidate.path):
+        with open_file(candidate.path) as stream:
+            _drain(stream, candidate.name)
+    after = candidate.path.stat()
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise UnavailableError("collect.file_busy", "the file changed while it was read", where=candidate.name)
+    return SourceFile(
+        source=source,
+        path=candidate.name,
+        digest=f"sha256:{hasher.hexdigest()}",
+        size_bytes=after.st_size,
+        mtime_ns=after.st_mtime_ns,
+        inode=after.st_ino,
+    )
+
+
+def _drain(stream: BinaryIO, name: str) -> None:
+    try:
+        while stream.read(BLOCK_BYTES):
+            pass
+    except (EOFError, OSError, lzma.LZMAError) as error:
+        raise ContractError(
+            "collect.file_truncated", "the compressed file cannot be read to its end", found=str(error), where=name,
+            next="copy it again; nothing of it was taken, and it is read when it changes",
+        ) from error
+
+
+def compression(path: Path) -> str | None:
+    """How a file is compressed, told by its first bytes; None when it is not."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    return next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
+
+
+def open_file(path: Path) -> BinaryIO:
+    """The file's bytes, decompressed while they are read."""
+    kind = compression(path)
+    if kind == "gzip":
+        return cast(BinaryIO, gzip.open(path, "rb"))
+    if kind == "bzip2":
+        return cast(BinaryIO, bz2.open(path, "rb"))
+    if kind == "xz":
+        return cast(BinaryIO, lzma.open(path, "rb"))
+    if kind == "zstd":
+        import pyarrow as pa
+
+        return cast(BinaryIO, pa.CompressedInputStream(pa.OSFile(str(path)), "zstd"))
+    return path.open("rb")
+
+
+def prefix_digest(path: Path, size_bytes: int) -> str:
+    """Digest of the first bytes of a file: equal before and after it grew."""
+    hasher, left = hashlib.sha256(), size_bytes
+    with path.open("rb") as file:
+        while left and (block := file.read(min(BLOCK_BYTES, left))):
+            hasher.update(block)
+            left -= len(block)
+    return f"sha256:{hasher.hexdigest()}"
+
+
+def grown_from(path: Path, earlier: SourceFile | None) -> int:
+    """Bytes at the start that were read before, when the file only grew since; else 0."""
+    if earlier is None or earlier.consumed_bytes == 0 or path.stat().st_size < earlier.consumed_bytes:
+        return 0
+    same = prefix_digest(path, earlier.consumed_bytes) == earlier.prefix_digest
+    return earlier.consumed_bytes if same else 0
+
+
+def consumed(file: SourceFile, path: Path, end: int) -> SourceFile:
+    """The file with a note of how far it was read."""
+    return replace(file, consumed_bytes=end, prefix_digest=prefix_digest(path, end) if end else "")
+
+
+def refusal(error: FilieraError) -> Mapping[str, str]:
+    """What the ledger keeps of an error about a whole file."""
+    return {"code": error.code, "message": error.message, "expected": error.expected, "found": error.found}

@@ -1,0 +1,1 @@
+"""What changed, and what must follow: code, data and model settings; the plan and its execution."""

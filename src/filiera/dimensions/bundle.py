@@ -1,0 +1,119 @@
+"""Source bundles: the project's code, content-addressed.
+
+Every task runs from a bundle that is unpacked read-only, never from the working folder: an editor may save at any
+moment, and a released model keeps its released code while the folder moves on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from filiera.digest import digest_json
+from filiera.errors import IntegrityError, UsageError
+
+#: Files that belong to the code: modules, compiled extensions, and the lock that says which libraries they need.
+SUFFIXES = frozenset({".py", ".so", ".pyd"})
+LOCKS = frozenset({"uv.lock", "pylock.toml", "requirements.txt", "poetry.lock", "pdm.lock"})
+MAX_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """The code of a project at one moment."""
+
+    digest: str
+    files: tuple[tuple[str, bytes], ...]  #: relative path and content, sorted by path
+
+    def pack(self) -> bytes:
+        """A tar archive; equal code gives equal bytes."""
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+            for name, content in self.files:
+                info = tarfile.TarInfo(name)
+                info.size, info.mode = len(content), 0o444
+                tar.addfile(info, io.BytesIO(content))
+        return out.getvalue()
+
+    def unpack(self, folder: Path) -> Path:
+        """Write the files read-only below `folder`, once; gives their root."""
+        root = folder / self.digest.removeprefix("sha256:")[:32]
+        if root.is_dir():
+            return root
+        fresh = folder / f".{root.name}.{os.getpid()}"
+        shutil.rmtree(fresh, ignore_errors=True)
+        for name, content in self.files:
+            path = fresh / name
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path.write_bytes(content)
+            path.chmod(0o400)
+        fresh.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            fresh.rename(root)
+        except OSError:
+            if not root.is_dir():
+                raise
+            shutil.rmtree(fresh)  # another process was first with the same content
+        return root
+
+
+def collect_bundle(root: Path) -> Bundle:
+    """Read the code below `root`.
+
+    Raises:
+        UsageError: more than 64 MiB of code, which is nearly always data or a virtual environment by mistake.
+    """
+    files = tuple((path.relative_to(root).as_posix(), path.read_bytes()) for path in code_files(root))
+    total = sum(len(content) for _, content in files)
+    if total > MAX_BYTES:
+        raise UsageError(
+            "code.too_large", f"the project's code is {total >> 20} MiB", expected=f"at most {MAX_BYTES >> 20} MiB",
+            next="move data and environments out of the project folder or into a folder whose name starts with a dot",
+        )
+    return _bundle(files)
+
+
+def open_bundle(payload: bytes, digest: str) -> Bundle:
+    """The bundle in a packed archive.
+
+    Raises:
+        IntegrityError: the content does not have the recorded digest.
+    """
+    with tarfile.open(fileobj=io.BytesIO(payload)) as tar:
+        files = []
+        for member in tar.getmembers():
+            content = tar.extractfile(member)
+            if content is not None:
+                files.append((member.name, content.read()))
+    bundle = _bundle(tuple(sorted(files)))
+    if bundle.digest != digest:
+        raise IntegrityError(
+            "bundle.changed", "a source bundle is not what was recorded", expected=digest, found=bundle.digest
+        )
+    return bundle
+
+
+def code_files(root: Path) -> Iterator[Path]:
+    """Code files below `root` in path order; hidden folders, caches and virtual environments are left out."""
+    found: list[Path] = []
+    for folder, names, files in os.walk(root):
+        names[:] = [name for name in names if not _skipped(Path(folder) / name)]
+        found += [Path(folder) / name for name in files if Path(name).suffix in SUFFIXES or name in LOCKS]
+    yield from sorted(found, key=lambda path: path.relative_to(root).as_posix())
+
+
+def _skipped(folder: Path) -> bool:
+    if folder.name.startswith(".") or folder.name in ("__pycache__", "node_modules"):
+        return True
+    return (folder / "pyvenv.cfg").exists()
+
+
+def _bundle(files: tuple[tuple[str, bytes], ...]) -> Bundle:
+    listing = [[name, hashlib.sha256(content).hexdigest()] for name, content in files]
+    return Bundle(digest_json("bundle", 1, listing), files)

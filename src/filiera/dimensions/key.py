@@ -1,0 +1,73 @@
+"""The key of a step: a digest of everything its output depends on, and of nothing else.
+
+In the key: code closure (with the libraries it reaches), semantic digests of the inputs, settings, interpreter.
+Not in the key: worker count, machine, price, number of trials, budget, worth, descriptions. Those update a record
+and re-run nothing. Source of the frame: Mokhov, Mitchell, Peyton Jones, "Build systems a la carte" (2018), shallow
+constructive traces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from filiera.core.asset import Graph, Model, Table
+from filiera.digest import digest_json
+
+
+def interpreter(graph: Graph) -> dict[str, Any]:
+    """The part of the runtime that every step depends on: Python's minor version and the platform."""
+    return {name: graph.runtime_manifest.get(name) for name in ("python", "platform")}
+
+
+def settings_of(asset: Table | Model) -> dict[str, Any]:
+    """The model dimension of an asset: what its author set, as data."""
+    if isinstance(asset, Table):
+        return {
+            "settings": dict(asset.settings),
+            "lookback_us": asset.lookback_us,
+            "partitioned": asset.partition is not None,
+            "key": list(asset.key) if asset.key else None,
+        }
+    return {
+        "predicts": asset.predicts,
+        "features": list(asset.features),
+        "split": asset.split.to_json(),
+        "space": [parameter.to_json() for parameter in asset.space],
+        "form": asset.form,
+        "score": asset.score,
+        "seed": asset.seed,
+    }
+
+
+def step_key(asset: Table | Model, inputs: Mapping[str, str], graph: Graph) -> str:
+    """The key under which a trace of `asset` answers.
+
+    Args:
+        asset: the definition.
+        inputs: semantic digest of what each port reads, by asset name.
+        graph: for the interpreter.
+    """
+    return digest_json(
+        "key",
+        1,
+        {
+            "asset": asset.name,
+            "kind": "table" if isinstance(asset, Table) else "model",
+            "code": asset.code.digest,
+            "inputs": dict(inputs),
+            "settings": settings_of(asset),
+            "interpreter": interpreter(graph),
+        },
+    )
+
+
+def columns_read(asset: Table | Model, key: tuple[str, ...], time: str | None) -> tuple[str, ...] | None:
+    """The columns of its input that an asset can notice, or None for all of them.
+
+    A model reads what it names; a table function gets whole rows.
+    """
+    if isinstance(asset, Table):
+        return None
+    wanted = (*key, *((time,) if time else ()), *asset.features, asset.predicts)
+    return tuple(dict.fromkeys(wanted))

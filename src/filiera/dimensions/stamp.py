@@ -1,0 +1,79 @@
+"""A plan remembered with the state of everything it read, so that a plan with nothing new answers at once.
+
+Only the standard library is imported: reading a stamp must cost milliseconds. A stamp holds the size, time and inode
+of the settings, the code and the source files, the set of files that the patterns match, and the number of the last
+audit entry. Nothing changes in the ledger without an audit entry, so an equal number means an equal ledger.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from filiera.dimensions.bundle import code_files
+from filiera.ledger.stamp import head_stamp
+from filiera.settings import SETTINGS_FILE, STATE_FOLDER
+
+#: A file changed this shortly before it was looked at may change again within one tick of its clock (git's racy rule).
+RACY_NS = 2_000_000_000
+VERSION = 1
+
+
+def recall(root: Path, environment: str, now_us: int) -> dict[str, Any] | None:
+    """What was remembered for `environment`, if everything is as it was then; else None."""
+    try:
+        stored = json.loads(_path(root, environment).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if stored.get("version") != VERSION or now_us >= stored["valid_until_us"]:
+        return None
+    if stored["state"] != _state(root, stored["patterns"]):
+        return None
+    answer: dict[str, Any] = stored["answer"]
+    return answer
+
+
+def remember(
+    root: Path, environment: str, patterns: Iterable[str], answer: Mapping[str, Any], *, now_us: int, valid_until_us: int
+) -> bool:
+    """Keep `answer` for the present state; False when a file is too fresh to be sure."""
+    names = sorted(patterns)
+    state = _state(root, names)
+    newest = max((entry[1] for entry in state["files"].values()), default=0)
+    if newest > now_us * 1_000 - RACY_NS:
+        return False
+    path = _path(root, environment)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    content = {
+        "version": VERSION,
+        "valid_until_us": valid_until_us,
+        "patterns": names,
+        "state": state,
+        "answer": dict(answer),
+    }
+    fresh = path.with_suffix(f".{os.getpid()}")
+    fresh.write_text(json.dumps(content), encoding="utf-8")
+    fresh.chmod(0o600)
+    fresh.rename(path)
+    return True
+
+
+def _path(root: Path, environment: str) -> Path:
+    return root / STATE_FOLDER / "cache" / f"plan-{environment}.json"
+
+
+def _state(root: Path, patterns: Iterable[str]) -> dict[str, Any]:
+    files = [root / SETTINGS_FILE, *code_files(root)]
+    for pattern in patterns:
+        files += sorted(root.glob(pattern)) if not os.path.isabs(pattern) else [Path(pattern)]
+    listing = {}
+    for path in files:
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            continue
+        listing[str(path)] = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+    return {"files": listing, "ledger": head_stamp(root / STATE_FOLDER / "ledger.db")}

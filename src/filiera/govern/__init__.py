@@ -1,0 +1,1 @@
+"""May this happen? Keys, access rules, gates."""

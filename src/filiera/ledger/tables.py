@@ -1,0 +1,320 @@
+"""The tables of the ledger.
+
+Rules: times are BIGINT microseconds UTC; JSON is text; money is whole nano-units; enums are text with a CHECK;
+what is history cannot be updated or deleted (triggers); every table carries its project.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+SCHEMA_VERSION = 1
+
+metadata = sa.MetaData()
+
+_KINDS = {
+    "source_file.state": ("accepted", "part", "refused", "repeated"),
+    "trace.kind": ("source", "table", "model"),
+    "trial.state": ("running", "done", "failed", "lost", "capped"),
+    "generation.kind": ("apply", "follow", "release", "rollback"),
+}
+
+
+def _enum(name: str) -> sa.Column[str]:
+    column = name.split(".")[1]
+    allowed = ", ".join(f"'{word}'" for word in _KINDS[name])
+    return sa.Column(column, sa.Text, sa.CheckConstraint(f"{column} IN ({allowed})"), nullable=False)
+
+
+def _text(name: str, *, null: bool = False, key: bool = False) -> sa.Column[str]:
+    return sa.Column(name, sa.Text, nullable=null, primary_key=key)
+
+
+def _whole(name: str, *, null: bool = False, key: bool = False) -> sa.Column[int]:
+    return sa.Column(name, sa.BigInteger, nullable=null, primary_key=key, autoincrement=False)
+
+
+def _serial() -> sa.Column[int]:
+    return sa.Column("serial", sa.Integer, primary_key=True)
+
+
+def _project() -> sa.Column[str]:
+    return sa.Column("project", sa.Text, sa.ForeignKey("project.id"), nullable=False)
+
+
+project = sa.Table(
+    "project",
+    metadata,
+    _text("id", key=True),
+    _text("name"),
+    _text("currency"),
+    _whole("schema_version"),
+    _whole("created_us"),
+)
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    _whole("number", key=True),
+    _project(),
+    _whole("created_us"),
+    _text("actor"),
+    _text("method"),
+    _text("action"),
+    _text("object"),
+    _text("details"),
+    _text("previous"),
+    sa.Column("hash", sa.Text, nullable=False, unique=True),
+)
+
+source_file = sa.Table(
+    "source_file",
+    metadata,
+    _serial(),
+    _project(),
+    _text("source"),
+    _text("path"),
+    _text("digest"),
+    _whole("size_bytes"),
+    _whole("mtime_ns"),
+    _whole("inode"),
+    _whole("consumed_bytes"),
+    _text("prefix_digest"),
+    _enum("source_file.state"),
+    _whole("part"),  # 0, 1, 2 ... of a file that was read in several batches
+    _text("batch", null=True),
+    _text("error", null=True),
+    _text("contract_digest"),
+    _whole("rows_read"),
+    _whole("accepted"),
+    _whole("quarantined"),
+    _whole("duplicates"),
+    _text("nulled"),
+    _text("ignored"),
+    _whole("created_us"),
+    sa.Index("source_file_digest", "source", "digest"),
+)
+
+quarantine = sa.Table(
+    "quarantine",
+    metadata,
+    _serial(),
+    _project(),
+    _text("source"),
+    _text("batch"),
+    _text("path"),
+    _whole("rows"),
+    _text("reasons"),  # {"range": 12, ...}
+    _text("object"),
+    _whole("released_us", null=True),
+    _whole("created_us"),
+    sa.Index("quarantine_source", "source"),
+)
+
+snapshot = sa.Table(
+    "snapshot",
+    metadata,
+    _text("id", key=True),
+    _project(),
+    _text("asset"),
+    _whole("number"),
+    _text("parent", null=True),
+    _whole("rows"),
+    _text("schema"),
+    _text("key"),
+    _text("time", null=True),
+    _text("semantic"),
+    _text("totals"),  # per column sums of cell hashes, hex
+    _whole("low_us", null=True),
+    _whole("high_us", null=True),
+    _whole("created_us"),
+    sa.UniqueConstraint("asset", "number"),
+)
+
+#: A batch is visible in snapshots `added` <= number < `removed`.
+batch_file = sa.Table(
+    "batch_file",
+    metadata,
+    _serial(),
+    _project(),
+    _text("asset"),
+    _whole("added"),
+    _whole("removed", null=True),
+    _text("batch"),
+    _text("path"),  # the source file it came from; "" for derived tables
+    _whole("rows"),
+    _whole("low_us"),
+    _whole("high_us"),
+    _whole("min_us"),
+    _whole("max_us"),
+    _text("parts"),
+    _text("sidecar", null=True),
+    _text("dropped"),
+    sa.Column("leaves", sa.LargeBinary, nullable=False),
+    sa.Index("batch_file_asset", "asset", "added"),
+)
+
+manifest = sa.Table("manifest", metadata, _text("digest", key=True), _text("body"))
+
+trace = sa.Table(
+    "trace",
+    metadata,
+    _text("id", key=True),
+    _project(),
+    _text("asset"),
+    _enum("trace.kind"),
+    _text("key"),
+    _text("run"),
+    _text("inputs"),
+    _text("input_snapshots"),
+    _text("code_digest"),
+    _text("manifest_digest"),
+    _text("output"),
+    _text("output_semantic"),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("cpu_seconds", sa.Float, nullable=False),
+    _whole("cost_nano"),
+    _whole("input_rows"),
+    _text("parts"),
+    _whole("created_us"),
+    sa.Index("trace_asset", "asset", "created_us"),
+)
+
+#: Which trace answers for a key: the first success.
+canon = sa.Table(
+    "canon",
+    metadata,
+    _text("asset", key=True),
+    _text("key", key=True),
+    sa.Column("trace", sa.Text, sa.ForeignKey("trace.id"), nullable=False),
+)
+
+study = sa.Table(
+    "study",
+    metadata,
+    _text("id", key=True),
+    _project(),
+    _text("model"),
+    _text("key"),
+    _whole("workers"),
+    _text("report"),
+    _whole("created_us"),
+    sa.UniqueConstraint("model", "key"),
+)
+
+trial = sa.Table(
+    "trial",
+    metadata,
+    sa.Column("study", sa.Text, sa.ForeignKey("study.id"), primary_key=True),
+    _whole("number", key=True),
+    _text("settings"),
+    _text("origin"),
+    _enum("trial.state"),
+    sa.Column("score", sa.Float),
+    _text("window_scores"),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("cpu_seconds", sa.Float, nullable=False),
+    _whole("peak_bytes"),
+    _whole("cost_nano"),
+    _text("error"),
+    _whole("created_us"),
+    _whole("ended_us", null=True),
+)
+
+model_version = sa.Table(
+    "model_version",
+    metadata,
+    _text("id", key=True),
+    _project(),
+    _text("name"),
+    _whole("number"),
+    _text("study"),
+    _text("digest"),
+    _text("format"),
+    _text("package", null=True),
+    _text("predictions", null=True),
+    _text("body"),
+    _whole("created_us"),
+    sa.UniqueConstraint("name", "number"),
+)
+
+bundle = sa.Table("bundle", metadata, _text("digest", key=True), _text("object"), _whole("created_us"))
+
+generation = sa.Table(
+    "generation",
+    metadata,
+    _text("id", key=True),
+    _project(),
+    _text("environment"),
+    _whole("number"),
+    _enum("generation.kind"),
+    _text("assets"),
+    _text("bundle"),
+    _text("cause"),
+    _text("actor"),
+    _whole("created_us"),
+    sa.UniqueConstraint("environment", "number"),
+)
+
+exposure = sa.Table(
+    "exposure",
+    metadata,
+    _serial(),
+    _project(),
+    _text("principal"),
+    _text("purpose"),
+    _text("asset"),
+    _whole("snapshot"),
+    _text("columns"),
+    _text("masked"),
+    _whole("rows"),
+    _whole("created_us"),
+)
+
+spend = sa.Table(
+    "spend",
+    metadata,
+    _serial(),
+    _project(),
+    _text("run"),
+    _text("asset"),
+    _whole("cost_nano"),
+    sa.Column("seconds", sa.Float, nullable=False),
+    _whole("created_us"),
+)
+
+rule = sa.Table("rule", metadata, _serial(), _project(), _text("body"), _text("actor"), _whole("created_us"))
+
+#: History: no row is ever changed or removed.
+APPEND_ONLY = (
+    "audit", "source_file", "snapshot", "manifest", "trace", "model_version", "bundle", "generation", "exposure",
+    "spend", "rule",
+)  # fmt: skip
+
+#: These rows end once: the marked column goes from open to closed and then the row never changes.
+ENDS_ONCE = {
+    "batch_file": "OLD.removed IS NOT NULL",
+    "quarantine": "OLD.released_us IS NOT NULL",
+    "trial": "OLD.state <> 'running'",
+}
+
+
+def guards() -> list[str]:
+    """SQLite triggers that keep history as it is."""
+    found = []
+    for name in (*APPEND_ONLY, *ENDS_ONCE, "canon"):
+        found.append(
+            f"CREATE TRIGGER {name}_no_delete BEFORE DELETE ON {name} "
+            f"BEGIN SELECT RAISE(ABORT, '{name} is append-only'); END"
+        )
+    for name in APPEND_ONLY:
+        found.append(
+            f"CREATE TRIGGER {name}_no_update BEFORE UPDATE ON {name} "
+            f"BEGIN SELECT RAISE(ABORT, '{name} is append-only'); END"
+        )
+    for name, closed in ENDS_ONCE.items():
+        found.append(
+            f"CREATE TRIGGER {name}_ends_once BEFORE UPDATE ON {name} WHEN {closed} "
+            f"BEGIN SELECT RAISE(ABORT, 'this {name} has ended'); END"
+        )
+    return found
