@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from filiera.core.snapshot import Snapshot
 from filiera.errors import NotFoundError, nearest
+from filiera.lake.rows import arrow_schema
 from filiera.lake.table import Lake, from_ipc
 from filiera.ledger import environments
 from filiera.ledger.sources import QuarantineRecord
@@ -49,8 +50,9 @@ class LakeReader:
         hidden = self.hidden(snapshot, wanted)
         rows = self._lake.rows(snapshot, [name for name in wanted if name not in hidden], low_us, high_us)
         self._expose(principal, purpose, snapshot.table, snapshot.number, wanted, hidden, rows.num_rows)
+        types = arrow_schema(snapshot, hidden)
         for name in hidden:
-            rows = rows.append_column(name, pa.nulls(rows.num_rows, pa.string()))
+            rows = rows.append_column(name, pa.nulls(rows.num_rows, types.field(name).type))
         return rows.select(wanted)
 
     def hidden(self, snapshot: Snapshot, columns: Sequence[str]) -> list[str]:

@@ -16,10 +16,10 @@ from typing import Protocol
 import pyarrow as pa
 
 from filiera.core.snapshot import ObjectRecord
-from filiera.errors import IntegrityError, NoSpaceError
+from filiera.errors import IntegrityError, NoSpaceError, UnavailableError
 from filiera.lake import seal
 
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class KeyWrapper(Protocol):
@@ -65,6 +65,14 @@ class LocalObjects:
         """The table, or some of its columns."""
         return seal.open_table(self._read(record), self._key(record), record.object_id, columns)
 
+    def seal_note(self, payload: bytes, context: str) -> bytes:
+        """Seal a few kilobytes that stand in the ledger itself, such as statistics."""
+        return bytes.fromhex(self._keys.wrap(payload, f"note/{context}"))
+
+    def open_note(self, sealed: bytes, context: str) -> bytes:
+        """The payload of a sealed note; IntegrityError when it was changed or belongs to something else."""
+        return self._keys.unwrap(sealed.hex(), f"note/{context}")
+
     def discard(self, records: Iterable[ObjectRecord]) -> None:
         """Remove objects that no committed transaction refers to."""
         for record in records:
@@ -90,7 +98,8 @@ class LocalObjects:
             sealed = self._path(record.object_id).read_bytes()
         except FileNotFoundError as error:
             raise IntegrityError(
-                "object.missing", f"object {record.object_id} is missing",
+                "object.missing",
+                f"object {record.object_id} is missing",
                 next="restore this file of .filiera/lake from a backup; all other data is readable",
             ) from error
         if hashlib.sha256(sealed).hexdigest() != record.sha256:
@@ -103,16 +112,26 @@ class LocalObjects:
         path = self._path(object_id)
         fresh = path.with_name(f".{object_id}")
         try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not path.parent.is_dir():
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                _sync_folder(self._root)
             _write_durably(fresh, path, sealed)
         except OSError as error:
             fresh.unlink(missing_ok=True)
-            if error.errno in _NO_SPACE:
+            if error.errno in NO_SPACE:
                 raise NoSpaceError(
-                    "lake.no_space", "the disk is full: the lake could not be written", found=str(error),
+                    "lake.no_space",
+                    "the disk is full: the lake could not be written",
+                    found=str(error),
                     next="free some space and run again; nothing was lost",
                 ) from error
-            raise
+            raise UnavailableError(
+                "lake.not_written",
+                "the lake could not be written",
+                found=str(error),
+                where=str(self._root),
+                next="see that the folder exists and is yours, then run again; nothing was lost",
+            ) from error
         return ObjectRecord(
             object_id=object_id,
             kind=kind,
@@ -130,8 +149,12 @@ def _write_durably(fresh: Path, path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())  # 2
     fresh.rename(path)  # 3
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    _sync_folder(path.parent)  # 4
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(folder)  # 4
+        os.fsync(folder)
     finally:
         os.close(folder)

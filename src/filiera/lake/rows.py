@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filiera.core.snapshot import BatchFiles, Snapshot
+from filiera.core.snapshot import BatchFiles, ObjectRecord, Snapshot
 from filiera.lake.objects import LocalObjects
 from filiera.lake.semantic import times_us
 
@@ -59,9 +60,9 @@ def _read_batch(
     found: dict[str, pa.ChunkedArray] = {}
     for name, record in batch.parts.items():
         columns = [column for column in needed if classes[column] == name]
-        if columns:
-            part = objects.get_table(record, columns)
-            found |= {column: part.column(column) for column in part.column_names}
+        found |= _read_part(objects, record, columns)
+    for record in batch.parts.values():  # a column may have had another class when the batch was written
+        found |= _read_part(objects, record, [column for column in needed if column not in found])
     absent = [column for column in needed if column not in found]
     found |= {column: pa.chunked_array([pa.nulls(batch.rows, schema.field(column).type)]) for column in absent}
     table = pa.table({name: found[name].cast(schema.field(name).type) for name in needed}, schema=schema)
@@ -69,9 +70,16 @@ def _read_batch(
     return table if keep is None else table.filter(pa.array(keep))
 
 
+def _read_part(objects: LocalObjects, record: ObjectRecord, columns: list[str]) -> dict[str, pa.ChunkedArray]:
+    if not columns:
+        return {}
+    part = objects.get_table(record, columns)
+    return {column: part.column(column) for column in part.column_names}
+
+
 def _kept(
     table: pa.Table, time: str | None, batch: BatchFiles, low_us: int | None, high_us: int | None
-) -> np.ndarray | None:  # type: ignore[type-arg]
+) -> npt.NDArray[np.bool_] | None:
     low = max(batch.low_us, low_us if low_us is not None else batch.low_us)
     high = min(batch.high_us, high_us if high_us is not None else batch.high_us)
     clipped = time is not None and (low > batch.min_us or high <= batch.max_us)

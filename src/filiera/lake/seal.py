@@ -82,6 +82,7 @@ def open_table(sealed: bytes, key: bytes, object_id: str, columns: list[str] | N
 def damaged(object_id: str) -> IntegrityError:
     """The error of an object whose bytes are not what was written."""
     return IntegrityError(
-        "object.damaged", f"object {object_id} is not what was written",
+        "object.damaged",
+        f"object {object_id} is not what was written",
         next="restore this file of .filiera/lake from a backup; all other data is readable",
     )

@@ -63,10 +63,16 @@ class Leaves:
         keep = (starts >= low_us) & (starts < high_us)
         return Leaves(self.columns, self.days[keep], self.rows[keep], self.sums[keep])
 
+    def negative(self) -> Leaves:
+        """What takes these rows away when it is merged with others."""
+        return Leaves(self.columns, self.days, -self.rows, np.zeros_like(self.sums) - self.sums)
+
     def total(self) -> Totals:
         """Sums over all days."""
         sums = self.sums.sum(axis=0, dtype=np.uint64)
-        return Totals(int(self.rows.sum()), {name: (int(a), int(b)) for name, (a, b) in zip(self.columns, sums, strict=True)})
+        return Totals(
+            int(self.rows.sum()), {name: (int(a), int(b)) for name, (a, b) in zip(self.columns, sums, strict=True)}
+        )
 
     def by_day(self, columns: Sequence[str] | None = None) -> dict[int, str]:
         """A short digest per day over the chosen columns, present in the table."""
@@ -80,7 +86,7 @@ class Leaves:
 
 
 def merge(parts: Sequence[Leaves], columns: Sequence[str]) -> Leaves:
-    """The leaves of all parts together; a column that a part lacks counts as zero there."""
+    """The leaves of all parts over these columns; a column that a part lacks counts as zero there."""
     names = tuple(columns)
     if not parts:
         return Leaves.empty(names)
@@ -92,7 +98,8 @@ def merge(parts: Sequence[Leaves], columns: Sequence[str]) -> Leaves:
         start += len(part.days)
         rows[at] += part.rows
         for index, name in enumerate(part.columns):
-            sums[at, names.index(name)] += part.sums[:, index]
+            if name in names:
+                sums[at, names.index(name)] += part.sums[:, index]
     keep = rows > 0
     return Leaves(names, days[keep].astype(np.int32), rows[keep], sums[keep])
 
@@ -233,7 +240,7 @@ def _text_bits(column: pa.ChunkedArray) -> Lanes:
         table[index] = np.frombuffer(hashlib.sha256(raw).digest()[:16], "<u8")
     table[len(words)] = _NULL
     codes = pc.fill_null(encoded.indices.cast(pa.int64()), len(words)).to_numpy()
-    return table[codes]
+    return np.asarray(table[codes], np.uint64)
 
 
 def _mix(lanes: Lanes) -> Lanes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from filiera.lake.semantic import RowHashes
+from filiera.lake.semantic import Lanes, RowHashes
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +19,10 @@ class Sidecar:
     positions: npt.NDArray[np.int64]  #: position of each in the batch's objects
 
     @classmethod
-    def of(cls, hashes: RowHashes) -> Sidecar:
+    def of(cls, key: Lanes, value: Lanes) -> Sidecar:
         """Sort the hashes of a batch."""
-        order = np.argsort(hashes.key[:, 0], kind="stable")
-        return cls(np.concatenate([hashes.key, hashes.value], axis=1)[order], order.astype(np.int64))
+        order = np.argsort(key[:, 0], kind="stable")
+        return cls(np.concatenate([key, value], axis=1)[order], order.astype(np.int64))
 
     def to_bytes(self) -> bytes:
         """For a sealed object."""

@@ -16,24 +16,26 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from filiera.clock import US_PER_DAY
 from filiera.core.batch import QUARANTINE_COLUMNS, CheckedBatch
 from filiera.core.contract import OPEN, Contract
 from filiera.core.snapshot import BatchFiles, ObjectRecord, Snapshot
 from filiera.errors import NotFoundError
 from filiera.lake.objects import LocalObjects
 from filiera.lake.rows import read_rows
-from filiera.lake.semantic import Leaves, RowHashes, Totals, hash_rows, merge, times_us
+from filiera.lake.semantic import Lanes, Leaves, RowHashes, Totals, hash_rows, merge, times_us
 from filiera.lake.sidecar import Sidecar
 from filiera.ledger import snapshots as stored
 from filiera.ledger import sources
 from filiera.ledger.journal import Ledger, Tx, as_json
+from filiera.ledger.named import named, object_ids
 from filiera.ledger.snapshots import StoredBatch
 
 BEGIN_US, END_US = -(2**62), 2**62  #: bounds of a batch all of whose rows belong to the snapshot
-CACHED_SIDECARS = 4096
+CACHED_ROWS = 4_000_000  #: of sidecars kept in memory; 40 bytes each
 
 
-class _Moved(Exception):
+class _MovedError(Exception):
     """Another writer committed rows with the same keys since we looked."""
 
 
@@ -43,6 +45,40 @@ class Ingested:
 
     snapshot: Snapshot | None  #: None when no row was new
     counts: sources.Counts
+
+
+@dataclass(frozen=True, slots=True)
+class _Met:
+    """What rows met among the committed ones."""
+
+    repeated: npt.NDArray[np.bool_]  #: an equal row is there
+    conflicting: npt.NDArray[np.bool_]  #: a row of the same key with other values is there
+    paths: npt.NDArray[np.object_]  #: the file that brought the conflicting row
+    hits: list[tuple[StoredBatch, npt.NDArray[np.int64]]]  #: batches in conflict, and which of their rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    """Rows of a committed batch that the next snapshot hides or shows again, by position."""
+
+    item: StoredBatch
+    hide: npt.NDArray[np.int64]
+    show: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Change:
+    """What a batch does to a table."""
+
+    rows: pa.Table  #: rows to store
+    hidden: tuple[int, ...]  #: those of them that no reader sees, because another file has the same
+    key: Lanes
+    value: Lanes
+    leaves: Leaves  #: sums of the rows that are seen
+    refused: pa.Table
+    repeated: int
+    leaving: tuple[StoredBatch, ...]
+    edits: tuple[_Edit, ...]
 
 
 class Lake:
@@ -75,7 +111,8 @@ class Lake:
         ]
         if not fitting:
             raise NotFoundError(
-                "table.no_snapshot", f"{table} has no such snapshot",
+                "table.no_snapshot",
+                f"{table} has no such snapshot",
                 expected=f"a number from {found[0].number} to {found[-1].number}, or a time after the first",
             )
         return fitting[-1]
@@ -89,7 +126,7 @@ class Lake:
         """Sums of cell hashes by UTC day of a snapshot."""
         with self.ledger.reading() as connection:
             batches = stored.visible(connection, snapshot.table, snapshot.number)
-        return merge([_leaves_of(batch) for batch in batches], snapshot.columns)
+        return merge([self._leaves_of(batch) for batch in batches], snapshot.columns)
 
     def rows(
         self,
@@ -108,26 +145,26 @@ class Lake:
 
     # ---- appending checked batches of a source
 
-    def ingest(self, batch: CheckedBatch, contract: Contract, *, actor: str, part: int = 0, last: bool = True) -> Ingested:
+    def ingest(
+        self, batch: CheckedBatch, contract: Contract, *, actor: str, part: int = 0, last: bool = True
+    ) -> Ingested:
         """Commit a checked batch: new rows, quarantine and the file's record, all or nothing.
 
         Exact repeats of committed rows are counted as duplicates. A row with the key of a committed row and other
         values goes to quarantine, or replaces it where the contract says `on_conflict = "newest"`. With
         `files = "replace"` the rows of earlier versions of the same file leave.
         """
-        table = batch.accepted
-        hashes = hash_rows(table, contract.key, contract.time)
+        hashes = hash_rows(batch.accepted, contract.key, contract.time)
         while True:
             try:
-                return self._try_ingest(batch, contract, table, hashes, actor, part, last)
-            except _Moved:
+                return self._try_ingest(batch, contract, hashes, actor, part, last)
+            except _MovedError:
                 continue
 
     def _try_ingest(
         self,
         batch: CheckedBatch,
         contract: Contract,
-        table: pa.Table,
         hashes: RowHashes,
         actor: str,
         part: int,
@@ -135,54 +172,92 @@ class Lake:
     ) -> Ingested:
         name = batch.file.source
         head = self.latest(name)
-        overlap = self._overlap(head, contract, table)
-        leaving = self._leaving(head, contract, batch, part)
-        gone = {item.serial for item in leaving}
-        staying = [item for item in overlap if item.serial not in gone]
-        repeated, conflicting, hits = self._compare(hashes, staying)
-        newest = contract.on_conflict == "newest"
-        keep = ~repeated & (True if newest else ~conflicting)
-        refused = batch.quarantined if newest else _with_conflicts(batch, conflicting, staying, hits)
-        accepted = table.filter(pa.array(keep)) if not keep.all() else table
-        kept = RowHashes(hashes.key[keep], hashes.value[keep], hash_rows(accepted, contract.key, contract.time).leaves)
+        change = self._plan_change(head, contract, batch, hashes, part)
         counts = sources.Counts(
             rows_read=batch.rows_read,
-            accepted=accepted.num_rows,
-            quarantined=refused.num_rows,
-            duplicates=batch.duplicates + int(repeated.sum()),
+            accepted=change.leaves.total().rows,
+            quarantined=change.refused.num_rows,
+            duplicates=batch.duplicates + change.repeated,
             nulled=batch.nulled,
             ignored=batch.ignored,
         )
-        changes = [(item, positions) for item, positions in hits if newest and len(positions)]
         written: list[ObjectRecord] = []
         try:
-            files = self._write_batch(accepted, contract, kept, written) if accepted.num_rows else None
-            poor = self.objects.put(_to_ipc(refused)) if refused.num_rows else None
+            files = self._write_batch(change, contract, written)
+            poor = self.objects.put(_to_ipc(change.refused)) if change.refused.num_rows else None
             written += [poor] if poor else []
             with self.ledger.commit(actor=actor, action="source.ingest", object=f"{name}:{batch.file.path}") as tx:
-                self._check_unmoved(tx, name, head.number if head else 0, contract, table, hashes)
+                self._check_unmoved(tx, name, head.number if head else 0, contract, batch.accepted, hashes)
                 snapshot = None
-                if files is not None or leaving or changes:
-                    snapshot = self._append(tx, head, contract, name, batch, files, kept, leaving, changes)
-                batch_id = files.batch if files else None
-                if poor is not None:
-                    sources.record_quarantine(
-                        tx, source=name, batch=batch_id or "", path=batch.file.path,
-                        reasons=_count_reasons(refused), object=poor,
-                    )  # fmt: skip
-                sources.record_file(
-                    tx, batch.file, state="accepted" if last else "part", counts=counts,
-                    contract_digest=batch.contract_digest, part=part, batch=batch_id,
-                )  # fmt: skip
-                tx.details.update(
-                    digest=batch.file.digest, rows_read=counts.rows_read, accepted=counts.accepted,
-                    quarantined=counts.quarantined, duplicates=counts.duplicates,
-                    snapshot=snapshot.number if snapshot else None,
-                )  # fmt: skip
+                if files is not None or change.leaving or change.edits:
+                    snapshot = self._append(tx, contract, batch, files, change)
+                self._record(tx, batch, counts, files, poor, _count_reasons(change.refused), part, last)
+                tx.details.update(snapshot=snapshot.number if snapshot else None)
         except BaseException:
-            self.objects.discard(written)
+            self._discard_unnamed(written)
             raise
         return Ingested(snapshot=snapshot, counts=counts)
+
+    def _plan_change(
+        self, head: Snapshot | None, contract: Contract, batch: CheckedBatch, hashes: RowHashes, part: int
+    ) -> _Change:
+        """What the batch does to the newest snapshot, decided without a lock."""
+        table, newest = batch.accepted, contract.on_conflict == "newest"
+        leaving = self._leaving(head, contract, batch, part)
+        revived = {item.serial: (item, rows) for item, rows in self._revived(head, leaving)}
+        gone = {item.serial for item in leaving}
+        staying = [
+            revived[item.serial][0] if item.serial in revived else item
+            for item in self._overlap(head, contract, table)
+            if item.serial not in gone
+        ]
+        met = self._compare(hashes, staying)
+        keep = ~met.repeated if newest else ~met.repeated & ~met.conflicting
+        # a replaced file may take rows with it that this file repeats, so its repeats are stored, but not shown
+        store = keep | met.repeated if contract.files == "replace" else keep
+        none = np.zeros(0, np.int64)
+        edits = {serial: _Edit(item, none, rows) for serial, (item, rows) in revived.items()}
+        for item, rows in met.hits if newest else ():
+            edits[item.serial] = _Edit(item, rows, revived[item.serial][1] if item.serial in revived else none)
+        return _Change(
+            rows=table if store.all() else table.filter(pa.array(store)),
+            hidden=tuple(int(position) for position in np.flatnonzero(met.repeated[store])),
+            key=hashes.key[store],
+            value=hashes.value[store],
+            leaves=hashes.leaves
+            if keep.all()
+            else hash_rows(table.filter(pa.array(keep)), contract.key, contract.time).leaves,
+            refused=batch.quarantined if newest else _with_conflicts(batch, met),
+            repeated=int(met.repeated.sum()),
+            leaving=tuple(leaving),
+            edits=tuple(edits.values()),
+        )
+
+    def _record(
+        self,
+        tx: Tx,
+        batch: CheckedBatch,
+        counts: sources.Counts,
+        files: BatchFiles | None,
+        poor: ObjectRecord | None,
+        reasons: Mapping[str, int],
+        part: int,
+        last: bool,
+    ) -> None:
+        """Where the records of the batch went, and the audit entry's details."""
+        source, path, batch_id = batch.file.source, batch.file.path, files.batch if files else None
+        if poor is not None:
+            sources.record_quarantine(
+                tx, source=source, batch=batch_id or "", path=path, reasons=reasons, object=poor
+            )  # fmt: skip
+        sources.record_file(
+            tx, batch.file, state="accepted" if last else "part", counts=counts,
+            contract_digest=batch.contract_digest, part=part, batch=batch_id,
+        )  # fmt: skip
+        tx.details.update(
+            digest=batch.file.digest, rows_read=counts.rows_read, accepted=counts.accepted,
+            quarantined=counts.quarantined, duplicates=counts.duplicates,
+        )  # fmt: skip
 
     def _overlap(self, head: Snapshot | None, contract: Contract, table: pa.Table) -> list[StoredBatch]:
         if head is None or table.num_rows == 0:
@@ -197,26 +272,49 @@ class Lake:
         with self.ledger.reading() as connection:
             return [b for b in stored.visible(connection, head.table, head.number) if b.path == batch.file.path]
 
-    def _compare(
-        self, hashes: RowHashes, batches: Sequence[StoredBatch]
-    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], list[tuple[StoredBatch, npt.NDArray[np.int64]]]]:
-        """Rows that are repeated, rows that conflict, and per batch the positions of its rows in conflict."""
-        repeated = np.zeros(len(hashes.key), bool)
-        conflicting = np.zeros(len(hashes.key), bool)
-        hits = []
+    def _revived(
+        self, head: Snapshot | None, leaving: Sequence[StoredBatch]
+    ) -> list[tuple[StoredBatch, npt.NDArray[np.int64]]]:
+        """Hidden rows of other files that come back, because the row that hid them leaves."""
+        if head is None or not leaving:
+            return []
+        sides = [(self._sidecar(item), item.files.dropped) for item in leaving]
+        wanted = np.concatenate([_pairs(side, ~np.isin(side.positions, np.array(d, np.int64))) for side, d in sides])
+        gone = {item.serial for item in leaving}
+        with self.ledger.reading() as connection:
+            others = stored.visible(connection, head.table, head.number)
+        found = []
+        for item in reversed([other for other in others if other.files.dropped and other.serial not in gone]):
+            side = self._sidecar(item)
+            hidden = np.isin(side.positions, np.array(item.files.dropped, np.int64))
+            pairs = _pairs(side, hidden)
+            back = np.isin(pairs, wanted)
+            if back.any():
+                wanted = wanted[~np.isin(wanted, pairs[back])]
+                rows = side.positions[hidden][back]
+                dropped = tuple(sorted({*item.files.dropped} - {int(row) for row in rows}))
+                found.append((replace(item, files=replace(item.files, dropped=dropped)), rows))
+        return found
+
+    def _compare(self, hashes: RowHashes, batches: Sequence[StoredBatch]) -> _Met:
+        """Find rows that are there already, and rows whose key is there with other values."""
+        rows = len(hashes.key)
+        met = _Met(np.zeros(rows, bool), np.zeros(rows, bool), np.full(rows, "", object), [])
         for item in batches:
             same, other, position = self._sidecar(item).match(hashes)
             alive = ~np.isin(position, np.array(item.files.dropped, np.int64))
-            repeated |= same & alive
-            conflicting |= other & alive
-            hits.append((item, position[other & alive]))
-        return repeated, conflicting & ~repeated, hits
+            met.repeated[same & alive] = True
+            met.conflicting[other & alive] = True
+            met.paths[other & alive] = item.path
+            if (other & alive).any():
+                met.hits.append((item, position[other & alive]))
+        return met
 
     def _sidecar(self, item: StoredBatch) -> Sidecar:
         record = item.files.sidecar
         assert record is not None, "batches of sources have sidecars"
         if record.object_id not in self._sidecars:
-            if len(self._sidecars) >= CACHED_SIDECARS:
+            if sum(len(kept.positions) for kept in self._sidecars.values()) + item.files.rows > CACHED_ROWS:
                 self._sidecars.clear()
             self._sidecars[record.object_id] = Sidecar.from_bytes(self.objects.get(record))
         return self._sidecars[record.object_id]
@@ -229,20 +327,21 @@ class Lake:
         if now is None or now.number == seen:
             return
         if contract.files == "replace":
-            raise _Moved
+            raise _MovedError
         low, high = _span(table, contract.time)
         newer = stored.visible(tx.connection, name, now.number, min_us=low, max_us=high, added_after=seen)
-        repeated, conflicting, _ = self._compare(hashes, newer)
-        if repeated.any() or conflicting.any():
-            raise _Moved
+        met = self._compare(hashes, newer)
+        if met.repeated.any() or met.conflicting.any():
+            raise _MovedError
 
-    def _write_batch(
-        self, table: pa.Table, contract: Contract, hashes: RowHashes, written: list[ObjectRecord]
-    ) -> BatchFiles:
+    def _write_batch(self, change: _Change, contract: Contract, written: list[ObjectRecord]) -> BatchFiles | None:
+        if not change.rows.num_rows:
+            return None
         classes = {column.name: column.column_class for column in contract.columns}
-        sidecar = self.objects.put(Sidecar.of(hashes).to_bytes())
+        sidecar = self.objects.put(Sidecar.of(change.key, change.value).to_bytes())
         written.append(sidecar)
-        return self._write_parts(table, classes, contract.time, written, sidecar)
+        files = self._write_parts(change.rows, classes, contract.time, written, sidecar)
+        return replace(files, dropped=change.hidden)
 
     def _write_parts(
         self,
@@ -273,28 +372,20 @@ class Lake:
         )
 
     def _append(
-        self,
-        tx: Tx,
-        head: Snapshot | None,
-        contract: Contract,
-        name: str,
-        batch: CheckedBatch,
-        files: BatchFiles | None,
-        hashes: RowHashes,
-        leaving: Sequence[StoredBatch],
-        changes: Sequence[tuple[StoredBatch, npt.NDArray[np.int64]]],
+        self, tx: Tx, contract: Contract, batch: CheckedBatch, files: BatchFiles | None, change: _Change
     ) -> Snapshot:
+        name = batch.file.source
         now = stored.latest(tx.connection, name)
         number = now.number + 1 if now else 1
         totals = _totals(tx, now)
-        for item in leaving:
-            totals = totals.plus(_leaves_of(item).total(), -1)
-        stored.remove_batches(tx, [item.serial for item in leaving], number)
-        for item, positions in changes:
-            totals = totals.plus(self._drop(tx, name, number, item, positions, contract), -1)
+        for item in change.leaving:
+            totals = totals.plus(self._leaves_of(item).total(), -1)
+        stored.remove_batches(tx, [item.serial for item in change.leaving], number)
+        for edit in change.edits:
+            totals = self._apply_edit(tx, name, number, edit, contract, totals)
         if files is not None:
-            totals = totals.plus(hashes.leaves.total())
-            stored.add_batch(tx, name, number, files, hashes.leaves.to_bytes(), batch.file.path)
+            totals = totals.plus(change.leaves.total())
+            self._add(tx, name, number, files, change.leaves, batch.file.path)
         schema = schema_of(contract)
         low, high = _bounds(tx, name, number)
         snapshot = Snapshot(
@@ -314,18 +405,39 @@ class Lake:
         stored.insert_snapshot(tx, snapshot, as_json(totals.to_json()))
         return snapshot
 
-    def _drop(
-        self, tx: Tx, name: str, number: int, item: StoredBatch, positions: npt.NDArray[np.int64], contract: Contract
-    ) -> Totals:
-        """Let newer rows take the place of some rows of a committed batch; gives the sums that leave."""
-        tables = [self.objects.get_table(part) for part in item.files.parts.values()]
-        whole = pa.table({c: t.column(c) for t in tables for c in t.column_names}).select(contract.names)
-        gone = hash_rows(whole.take(pa.array(np.unique(positions))), contract.key, contract.time).leaves
-        dropped = tuple(sorted({*item.files.dropped, *(int(p) for p in positions)}))
-        leaves = _subtract(_leaves_of(item), gone)
+    def _apply_edit(self, tx: Tx, name: str, number: int, edit: _Edit, contract: Contract, totals: Totals) -> Totals:
+        """Hide rows of a committed batch, or show hidden ones again; no object is rewritten."""
+        item, leaves = edit.item, self._leaves_of(edit.item)
+        parts = [self.objects.get_table(part) for part in item.files.parts.values()]
+        whole = pa.table({c: t.column(c) for t in parts for c in t.column_names}).select(leaves.columns)
+        for rows, sign in ((edit.show, 1), (edit.hide, -1)):
+            moved = hash_rows(whole.take(pa.array(np.unique(rows))), contract.key, contract.time).leaves
+            totals = totals.plus(moved.total(), sign)
+            leaves = merge([leaves, moved if sign > 0 else moved.negative()], leaves.columns)
+        dropped = tuple(sorted({*item.files.dropped, *(int(row) for row in edit.hide)}))
         stored.remove_batches(tx, [item.serial], number)
-        stored.add_batch(tx, name, number, replace(item.files, dropped=dropped), leaves.to_bytes(), item.path)
-        return gone.total()
+        self._add(tx, name, number, replace(item.files, dropped=dropped), leaves, item.path)
+        return totals
+
+    def _add(self, tx: Tx, name: str, number: int, files: BatchFiles, leaves: Leaves, path: str = "") -> None:
+        """Make a batch visible; its sums are sealed, because those of few rows would confirm a guess."""
+        sealed = self.objects.seal_note(leaves.to_bytes(), f"leaves/{files.batch}")
+        stored.add_batch(tx, name, number, files, sealed, path)
+
+    def _leaves_of(self, item: StoredBatch) -> Leaves:
+        return Leaves.from_bytes(self.objects.open_note(item.leaves, f"leaves/{item.files.batch}"))
+
+    def _discard_unnamed(self, written: Sequence[ObjectRecord]) -> None:
+        """After a failure: remove what was written, unless the commit went through and only its answer was lost."""
+        with self.ledger.reading() as connection:
+            kept = named(connection, [record.object_id for record in written])
+        self.objects.discard(record for record in written if record.object_id not in kept)
+
+    def sweep(self, *, older_than_s: float = 86_400.0) -> int:
+        """Remove files that a killed process left behind; gives their number."""
+        with self.ledger.reading() as connection:
+            known = object_ids(connection)
+        return self.objects.sweep(known, older_than_s, self.ledger.clock.now_us() / 1e6)
 
     # ---- derived tables
 
@@ -333,7 +445,7 @@ class Lake:
         self,
         name: str,
         parent: Snapshot | None,
-        slices: Sequence[tuple[int, int, pa.Table]],
+        slices: Sequence[tuple[int | None, int | None, pa.Table]],
         *,
         key: Sequence[str],
         time: str | None,
@@ -347,7 +459,7 @@ class Lake:
         Args:
             name: the table.
             parent: the snapshot whose rows stay outside the slices; None = nothing stays.
-            slices: (low_us, high_us, rows); whole UTC days; rows outside are an error of the caller.
+            slices: (low_us, high_us, rows); whole UTC days, None = no bound; rows outside are left out.
             key: columns that identify a row.
             time: the time column, or None for a table that is replaced whole.
             classes: column class by column, where it is not open.
@@ -356,19 +468,20 @@ class Lake:
             effects: further effects of the same transaction, such as the trace.
         """
         written: list[ObjectRecord] = []
+        bounded = [_bounded(low, high, rows, time) for low, high, rows in slices]
         try:
             fresh = []
-            for low, high, rows in slices:
+            for low, high, rows in bounded:
                 if rows.num_rows:
                     hashes = hash_rows(rows, key, time)
                     files = self._write_parts(rows, classes, time, written, None, low, high)
                     fresh.append((files, hashes.leaves))
             with self.ledger.commit(actor=actor, action="table.write", object=name) as tx:
-                snapshot = self._replace(tx, name, parent, slices, fresh, tuple(key), time, classes, units)
+                snapshot = self._replace(tx, name, parent, bounded, fresh, tuple(key), time, classes, units)
                 effects(tx, snapshot)
                 tx.details.update(snapshot=snapshot.number, rows=snapshot.rows)
         except BaseException:
-            self.objects.discard(written)
+            self._discard_unnamed(written)
             raise
         return snapshot
 
@@ -396,7 +509,7 @@ class Lake:
             base = stored.visible(tx.connection, name, number) if base else []
         leaves = [*self._clip(tx, name, number, base, [(low, high) for low, high, _ in slices])]
         for files, sums in fresh:
-            stored.add_batch(tx, name, number, files, sums.to_bytes())
+            self._add(tx, name, number, files, sums)
             leaves.append(sums)
         columns = slices[0][2].column_names if slices else list(parent.columns if parent else ())
         schema = _table_schema(slices, parent, classes, units)
@@ -429,17 +542,27 @@ class Lake:
             for low, high in holes:
                 ranges = [part for have in ranges for part in _without(have, (low, high))]
             if ranges == [(item.files.low_us, item.files.high_us)]:
-                remaining.append(_leaves_of(item))
+                remaining.append(self._leaves_of(item))
                 continue
             stored.remove_batches(tx, [item.serial], number)
             for low, high in ranges:
-                leaves = Leaves.from_bytes(item.leaves).restrict(low, high)
+                leaves = self._leaves_of(item).restrict(low, high)
                 if len(leaves.days):
-                    stored.add_batch(
-                        tx, name, number, replace(item.files, low_us=low, high_us=high), leaves.to_bytes()
-                    )
+                    self._add(tx, name, number, replace(item.files, low_us=low, high_us=high), leaves)
                     remaining.append(leaves)
         return remaining
+
+
+def _bounded(low_us: int | None, high_us: int | None, rows: pa.Table, time: str | None) -> tuple[int, int, pa.Table]:
+    """A slice with both bounds, and only the rows within them."""
+    low, high = BEGIN_US if low_us is None else low_us, END_US if high_us is None else high_us
+    if any(bound is not None and bound % US_PER_DAY for bound in (low_us, high_us)):
+        raise ValueError(f"a slice is of whole UTC days, not {low_us} to {high_us}")
+    if time is None:
+        return low, high, rows
+    times = times_us(rows.column(time))
+    inside = (times >= low) & (times < high)
+    return low, high, rows if inside.all() else rows.filter(pa.array(inside))
 
 
 def schema_of(contract: Contract) -> tuple[Mapping[str, Any], ...]:
@@ -487,15 +610,6 @@ def _without(have: tuple[int, int], hole: tuple[int, int]) -> list[tuple[int, in
     return [part for part in ((a, min(b, low)), (max(a, high), b)) if part[0] < part[1]]
 
 
-def _leaves_of(item: StoredBatch) -> Leaves:
-    return Leaves.from_bytes(item.leaves)
-
-
-def _subtract(whole: Leaves, gone: Leaves) -> Leaves:
-    minus = Leaves(gone.columns, gone.days, -gone.rows, np.zeros_like(gone.sums) - gone.sums)
-    return merge([whole, minus], whole.columns)
-
-
 def _totals(tx: Tx, snapshot: Snapshot | None) -> Totals:
     if snapshot is None:
         return Totals(0, {})
@@ -513,22 +627,20 @@ def _span(table: pa.Table, time: str | None) -> tuple[int, int]:
     return int(times.min()), int(times.max())
 
 
-def _with_conflicts(
-    batch: CheckedBatch,
-    conflicting: npt.NDArray[np.bool_],
-    batches: Sequence[StoredBatch],
-    hits: Sequence[tuple[StoredBatch, npt.NDArray[np.int64]]],
-) -> pa.Table:
+def _pairs(side: Sidecar, rows: npt.NDArray[np.bool_]) -> npt.NDArray[np.void]:
+    """Key hashes of some rows as one value each, to look them up."""
+    return np.ascontiguousarray(side.lanes[rows, :2]).view([("a", "<u8"), ("b", "<u8")]).reshape(-1)
+
+
+def _with_conflicts(batch: CheckedBatch, met: _Met) -> pa.Table:
     """The quarantine of a batch, with the rows whose key is committed with other values."""
-    if not conflicting.any():
+    if not met.conflicting.any():
         return batch.quarantined
-    found = batch.originals([int(record) for record in batch.records[conflicting]])
-    earlier = sorted({item.path for item, positions in hits if len(positions)})
-    rows = found.num_rows
-    texts = {"reason": "conflict", "column": "", "detail": f"another row of this key came with {', '.join(earlier)}"}
-    for name, text in texts.items():
-        index = found.column_names.index(name)
-        found = found.set_column(index, name, pa.array([text] * rows, pa.string()))
+    found = batch.originals([int(record) for record in batch.records[met.conflicting]])
+    details = [f"another row of this key came with {path}" for path in met.paths[met.conflicting]]
+    texts = {"reason": ["conflict"] * found.num_rows, "column": [""] * found.num_rows, "detail": details}
+    for name, values in texts.items():
+        found = found.set_column(found.column_names.index(name), name, pa.array(values, pa.string()))
     return pa.concat_tables([batch.quarantined, found.select(QUARANTINE_COLUMNS)], promote_options="permissive")
 
 

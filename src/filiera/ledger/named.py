@@ -1,0 +1,34 @@
+"""Which sealed objects the ledger names: what is not named belongs to nobody and may be removed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+import sqlalchemy as sa
+
+from filiera.ledger import tables as t
+
+_ID = re.compile(r'"object_id": "([0-9a-f]{32})"')
+_COLUMNS = (
+    t.batch_file.c.parts,
+    t.batch_file.c.sidecar,
+    t.quarantine.c.object,
+    t.model_version.c.package,
+    t.model_version.c.predictions,
+    t.bundle.c.object,
+)
+
+
+def object_ids(connection: sa.Connection) -> set[str]:
+    """Every object that some row of the ledger refers to."""
+    found: set[str] = set()
+    for column in _COLUMNS:
+        for (text,) in connection.execute(sa.select(column).where(column.is_not(None))):
+            found.update(_ID.findall(text))
+    return found
+
+
+def named(connection: sa.Connection, objects: Collection[str]) -> set[str]:
+    """Those of `objects` that the ledger refers to."""
+    return object_ids(connection) & set(objects)
