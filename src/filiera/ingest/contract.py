@@ -16,6 +16,7 @@ from filiera.core.contract import Column, ColumnType, Contract
 from filiera.core.units import conversion
 from filiera.ingest import times
 
+_THOUSANDS = r"^[+-]?\d{1,3}(\.\d{3})+(,\d*)?$"
 _TRUE, _FALSE = ("true", "t", "yes", "y", "1", "1.0"), ("false", "f", "no", "n", "0", "0.0")
 RECORD = "__record"
 _REASON, _WHERE = "__reason", "__where"
@@ -38,22 +39,27 @@ def check(raw: pl.DataFrame, contract: Contract) -> Verdict:
     order = [part for name in contract.key if name != contract.time for part in contract.column(name).origin]
     typed, present = [], []
     for column in contract.columns:
-        typed.append(_value(column, frame.schema, contract, order).alias(column.name))
+        typed.append(_value(column, frame, contract, order).alias(column.name))
         present.append(_present(column, frame.schema).alias(f"__p_{column.name}"))
     frame = frame.select(pl.col(RECORD), *typed, *present)
     problems = {column.name: _problem(column, frame.schema) for column in contract.columns}
     frame = frame.with_columns(expr.alias(f"__x_{name}") for name, expr in problems.items())
-    nulled, clears = _clear_optional(frame, contract)
-    frame = frame.with_columns(clears)
-    needed = [c.name for c in contract.columns if not c.optional]
-    reason = pl.coalesce([pl.col(f"__x_{name}") for name in needed])
-    where = pl.coalesce([pl.when(pl.col(f"__x_{n}").is_not_null()).then(pl.lit(n)) for n in needed])
+    needed = [c.name for c in contract.columns if not _may_be_null(c, contract)]
+    text = pl.lit(None, dtype=pl.String)
+    reason = pl.coalesce([*(pl.col(f"__x_{name}") for name in needed), text])
+    where = pl.coalesce([*(pl.when(pl.col(f"__x_{n}").is_not_null()).then(pl.lit(n)) for n in needed), text])
     frame = frame.with_columns(reason.alias(_REASON), where.alias(_WHERE))
-    good = frame.filter(pl.col(_REASON).is_null()).select(RECORD, *contract.names)
+    good = frame.filter(pl.col(_REASON).is_null())
+    nulled, clears = _clear_optional(good, contract)
+    good = good.with_columns(clears).select(RECORD, *contract.names)
     bad = frame.filter(pl.col(_REASON).is_not_null()).select(
         RECORD, pl.col(_REASON).alias("reason"), pl.col(_WHERE).alias("column")
     )
     return Verdict(good, bad, nulled)
+
+
+def _may_be_null(column: Column, contract: Contract) -> bool:
+    return column.optional and column.name not in contract.key
 
 
 def _null_words(name: str, kind: pl.DataType, words: list[str]) -> pl.Expr:
@@ -71,29 +77,39 @@ def _present(column: Column, schema: pl.Schema) -> pl.Expr:
     return pl.all_horizontal(pl.col(name).is_not_null() for name in names)
 
 
-def _value(column: Column, schema: pl.Schema, contract: Contract, order: list[str]) -> pl.Expr:
-    if any(name not in schema for name in column.origin):
+def _value(column: Column, frame: pl.DataFrame, contract: Contract, order: list[str]) -> pl.Expr:
+    if any(name not in frame.columns for name in column.origin):
         return pl.lit(None, dtype=_DTYPES[column.type])  # an optional column that the file lacks
-    raw, kind = pl.col(column.origin[0]), schema[column.origin[0]]
+    raw, kind = pl.col(column.origin[0]), frame.schema[column.origin[0]]
     if column.type is ColumnType.TIME:
-        return _time(column, schema, order)
+        return _time(column, frame, order)
     if column.type in (ColumnType.TEXT, ColumnType.CATEGORY):
         return raw.cast(pl.String)
     if column.type is ColumnType.BOOLEAN:
         word = raw.cast(pl.String).str.to_lowercase()
         return pl.when(word.is_in(_TRUE)).then(True).when(word.is_in(_FALSE)).then(False)
-    number = raw
     if kind == pl.String and contract.reading.decimal == ",":
-        number = raw.str.replace(",", ".", literal=True)
-    number = number.cast(pl.Float64, strict=False)
+        raw = _decimal_comma(raw)
+    return _number(column, raw)
+
+
+def _number(column: Column, raw: pl.Expr) -> pl.Expr:
+    number = raw.cast(pl.Float64, strict=False)
+    exact = raw.cast(pl.Int64, strict=False)
     if column.from_unit and column.unit and column.from_unit != column.unit:
         factor, offset = conversion(column.from_unit, column.unit)
-        number = number * factor + offset
-    if column.type is ColumnType.INTEGER:
-        exact = raw.cast(pl.Int64, strict=False)
-        whole = pl.when(number == number.floor()).then(number.cast(pl.Int64, strict=False))
-        return pl.coalesce(exact, whole) if column.from_unit in (None, column.unit) else whole
-    return number
+        number, exact = number * factor + offset, pl.lit(None, dtype=pl.Int64)
+    if column.type is ColumnType.FLOAT:
+        return number
+    # A text with all its digits is exact; 5.0 is whole too, and 2.5 is no integer.
+    return pl.when(number == number.floor()).then(pl.coalesce(exact, number.cast(pl.Int64, strict=False)))
+
+
+def _decimal_comma(text: pl.Expr) -> pl.Expr:
+    """1.234,5 as 1234.5; dots that do not stand between thousands make the cell no number."""
+    grouped = text.str.contains(_THOUSANDS)
+    number = pl.when(grouped).then(text.str.replace_all(".", "", literal=True)).when(~text.str.contains(r"\.")).then(text)
+    return number.str.replace(",", ".", literal=True)
 
 
 _DTYPES: dict[ColumnType, pl.DataType] = {
@@ -106,20 +122,21 @@ _DTYPES: dict[ColumnType, pl.DataType] = {
 }
 
 
-def _time(column: Column, schema: pl.Schema, order: list[str]) -> pl.Expr:
-    kind = schema[column.origin[0]]
+def _time(column: Column, frame: pl.DataFrame, order: list[str]) -> pl.Expr:
+    kind = frame.schema[column.origin[0]]
     if len(column.origin) == 1 and isinstance(kind, pl.Datetime):
         moment = pl.col(column.origin[0]).cast(pl.Datetime("us", kind.time_zone))
-        if kind.time_zone is None:
-            zone = column.zone or "UTC"
-            moment = moment.dt.replace_time_zone(zone, ambiguous="null", non_existent="null")
-        return moment.dt.convert_time_zone("UTC")
-    texts = [pl.col(name).cast(pl.String) for name in column.origin]
-    return times.parse(column, times.compose(column, texts), order)
+        return times.localise(column, moment, order) if kind.time_zone is None else moment.dt.convert_time_zone("UTC")
+    text = times.compose(column, [pl.col(name).cast(pl.String) for name in column.origin])
+    if column.format is None and len(column.origin) == 1:
+        quick = frame.select(text.str.to_datetime(times.WITH_OFFSET, strict=False, time_unit="us")).to_series()
+        if quick.null_count() == frame.get_column(column.origin[0]).null_count():
+            return pl.lit(quick)
+    return times.parse(column, text, order)
 
 
 def _problem(column: Column, schema: pl.Schema) -> pl.Expr:
-    """The word for what is wrong with each cell, or null."""
+    """The word for what is wrong with each cell, or null; see the module for what follows from it."""
     value, present = pl.col(column.name), pl.col(f"__p_{column.name}")
     kind = "time" if column.type is ColumnType.TIME else "type"
     rules = pl.when(~present).then(pl.lit("null")).when(value.is_null()).then(pl.lit(kind))
@@ -135,7 +152,7 @@ def _problem(column: Column, schema: pl.Schema) -> pl.Expr:
 
 
 def _clear_optional(frame: pl.DataFrame, contract: Contract) -> tuple[dict[str, int], list[pl.Expr]]:
-    optional = [column.name for column in contract.columns if column.optional]
+    optional = [column.name for column in contract.columns if _may_be_null(column, contract)]
     if not optional:
         return {}, []
     broken = {name: pl.col(f"__x_{name}").is_not_null() & (pl.col(f"__x_{name}") != "null") for name in optional}

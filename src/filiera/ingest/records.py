@@ -14,7 +14,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-CHUNK_BYTES = 32 << 20
+CHUNK_BYTES = 16 << 20
 READ_BYTES = 1 << 20
 RAW_BYTES = 4096  #: what is kept of a quarantined record
 _NEWLINE, _QUOTE, _RETURN = 10, 34, 13
@@ -43,8 +43,9 @@ class Chunk:
 def read_chunks(stream: BinaryIO, *, offset: int, line: int, max_record_bytes: int) -> Iterator[Chunk]:
     """Chunks of whole records; the last may lack its line end."""
     buffer, ended = bytearray(), False
+    wanted = max(CHUNK_BYTES, 2 * max_record_bytes)
     while not ended:
-        while len(buffer) < CHUNK_BYTES:
+        while len(buffer) < wanted:
             block = stream.read(READ_BYTES)
             if not block:
                 ended = True
@@ -105,38 +106,86 @@ class Records:
     starts: npt.NDArray[np.int64]
     ends: npt.NDArray[np.int64]  #: without the line end
     fields: npt.NDArray[np.int64]  #: number of fields of each
+    plain: npt.NDArray[np.bool_]  #: an odd number of quotes: they are characters like any other
 
 
-def split(content: bytes, delimiter: str | None) -> Records:
-    """Find the records of a chunk; `delimiter` None = a record is a line without fields (JSON lines)."""
+def split(content: bytes, delimiter: str | None, fields: int = 1, max_record_bytes: int = 1 << 20) -> Records:
+    """Find the records of a chunk, and how many fields each has.
+
+    A line end inside quotes belongs to its record. Where that reading gives a record that cannot be (the wrong number
+    of fields, too long, a quote in the middle of a field), its lines are records of their own: one stray quote must
+    not swallow its neighbours.
+
+    Args:
+        content: whole records.
+        delimiter: None = a record is a line without fields (JSON lines).
+        fields: how many a good record has.
+        max_record_bytes: the longest good record.
+    """
     raw = np.frombuffer(content, np.uint8)
-    newlines = raw == _NEWLINE
-    outside = None
-    if delimiter is not None and _QUOTE in content:
-        inside = np.bitwise_and(np.cumsum(raw == _QUOTE, dtype=np.int64), 1).astype(bool)
-        if len(inside) and not inside[-1]:  # balanced; otherwise quotes mean nothing
-            outside = ~inside
-            newlines &= outside
-    borders = np.flatnonzero(newlines)
-    ends = borders if len(content) == 0 or content.endswith(b"\n") else np.append(borders, len(content))
-    starts = np.concatenate([[0], borders + 1])[: len(ends)]
-    fields = _count_fields(raw, starts, delimiter, outside)
-    ends = ends - ((ends > starts) & (raw[np.maximum(ends - 1, 0)] == _RETURN)) if len(ends) else ends
+    newlines = np.flatnonzero(raw == _NEWLINE)
+    if delimiter is None or b'"' not in content:
+        starts, ends = _borders(newlines, len(content))
+        plain = np.zeros(len(starts), bool)
+        count = np.ones(len(starts), np.int64) if delimiter is None else _count(raw, starts, ends, delimiter, None, plain)
+    else:
+        # Parity of the quotes up to and with each byte; a byte's sum may wrap around, its lowest bit does not mind.
+        inside = np.cumsum(raw == _QUOTE, dtype=np.uint8) & 1
+        starts, ends = _borders(newlines[inside[newlines] == 0], len(content))
+        count = _count(raw, starts, ends, delimiter, inside, _is_odd(inside, starts, ends))
+        wrong = (count != fields) | (ends - starts > max_record_bytes) | _is_odd(inside, starts, ends)
+        wrong[_record_at(starts, _stray_quotes(raw, inside, delimiter))] = True
+        outer = inside[newlines] == 0
+        starts, ends = _borders(newlines[outer | wrong[_record_at(starts, newlines)]], len(content))
+        plain = _is_odd(inside, starts, ends)
+        count = _count(raw, starts, ends, delimiter, inside, plain)
+    returns = (ends > starts) & (raw[np.maximum(ends - 1, 0)] == _RETURN) if len(ends) else np.zeros(0, bool)
+    ends = ends - returns
     filled = ends > starts
-    return Records(starts[filled], ends[filled], fields[filled])
+    return Records(starts[filled], ends[filled], count[filled], plain[filled])
 
 
-def _count_fields(
+_Places = npt.NDArray[np.int64]
+
+
+def _borders(newlines: _Places, size: int) -> tuple[_Places, _Places]:
+    ends = newlines if len(newlines) and newlines[-1] == size - 1 else np.append(newlines, size)
+    ends = ends[: len(ends) if size else 0]
+    return np.concatenate([[0], ends + 1])[: len(ends)].astype(np.int64), ends.astype(np.int64)
+
+
+def _record_at(starts: _Places, places: _Places) -> _Places:
+    return np.asarray(np.searchsorted(starts, places, side="right") - 1, dtype=np.int64)
+
+
+def _before(inside: npt.NDArray[np.uint8], starts: _Places) -> npt.NDArray[np.uint8]:
+    return np.where(starts > 0, inside[np.maximum(starts - 1, 0)], 0).astype(np.uint8)
+
+
+def _is_odd(inside: npt.NDArray[np.uint8], starts: _Places, ends: _Places) -> npt.NDArray[np.bool_]:
+    return _before(inside, starts) != np.where(ends > 0, inside[np.maximum(ends - 1, 0)], 0)
+
+
+def _stray_quotes(raw: npt.NDArray[np.uint8], inside: npt.NDArray[np.uint8], delimiter: str) -> _Places:
+    """Quotes that open or close where no field begins or ends."""
+    quotes = np.flatnonzero(raw == _QUOTE)
+    marks = np.array([ord(delimiter), _NEWLINE, _RETURN, _QUOTE], np.uint8)
+    begins = (quotes == 0) | np.isin(raw[np.maximum(quotes - 1, 0)], marks)
+    ends = (quotes == len(raw) - 1) | np.isin(raw[np.minimum(quotes + 1, len(raw) - 1)], marks)
+    return quotes[~np.where(inside[quotes] == 1, begins, ends)]
+
+
+def _count(
     raw: npt.NDArray[np.uint8],
-    starts: npt.NDArray[np.int64],
-    delimiter: str | None,
-    outside: npt.NDArray[np.bool_] | None,
+    starts: _Places,
+    ends: _Places,
+    delimiter: str,
+    inside: npt.NDArray[np.uint8] | None,
+    plain: npt.NDArray[np.bool_],
 ) -> npt.NDArray[np.int64]:
-    if delimiter is None or not len(starts):
-        return np.ones(len(starts), np.int64)
-    marks = raw == ord(delimiter)
-    if outside is not None:
-        marks &= outside
-    counted = np.concatenate([[0], np.cumsum(marks, dtype=np.int64)])
-    stops = np.append(starts[1:], len(raw))
-    return counted[stops] - counted[starts] + 1
+    """Fields of each record: its delimiters outside quotes, and one."""
+    marks = np.flatnonzero(raw == ord(delimiter))
+    if inside is not None and len(starts):
+        owner = _record_at(starts, marks)
+        marks = marks[plain[owner] | (inside[marks] == _before(inside, starts)[owner])]
+    return np.searchsorted(marks, ends) - np.searchsorted(marks, starts) + 1

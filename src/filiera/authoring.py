@@ -1,0 +1,229 @@
+"""What a pipeline is written with: `table`, `model`, how to split rows, and what to search.
+
+Decorated functions stay plain functions: they can be called in a test or a notebook. Only the standard library is
+imported here, since every pipeline imports this.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from filiera.core.asset import Parameter, Split
+from filiera.errors import CodeError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+ATTRIBUTE = "__filiera__"  #: where a function carries its definition
+PARTITIONS = ("day", "month")
+SCORES = ("mae", "rmse")
+
+_DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|min|h|d|w)\s*$")
+_US = {"s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000, "w": 604_800_000_000}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableDefinition:
+    """What `@table` was told."""
+
+    partition: str | None
+    lookback_us: int
+    key: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelDefinition:
+    """What `@model` was told."""
+
+    predicts: str
+    inputs: tuple[str, ...]
+    split: Split
+    trials: int
+    score: str
+    seed: int
+
+
+class Model:
+    """Annotation of a parameter that is a trained model; at run time it has `predict(frame)`.
+
+    On rows a model was trained on, `predict` gives its out-of-window value, and null before the first window: no
+    result is ever in-sample.
+    """
+
+    def predict(self, frame: Any) -> Any:
+        """One prediction a row, in the target's unit; null where there is no honest one."""
+        raise CodeError(
+            "model.not_here", "fl.Model is filled in when filiera runs the pipeline",
+            next="use `filiera.open().predict(...)` in a notebook",
+        )
+
+
+def duration_us(text: str) -> int:
+    """Microseconds of `30d`, `1h`, `15min`, `10s` or `2w`.
+
+    >>> duration_us("1h")
+    3600000000
+
+    Raises:
+        CodeError: not a duration; months and years have no fixed length.
+    """
+    match = _DURATION.match(text)
+    if not match:
+        raise CodeError(
+            "code.duration", f"`{text}` is no duration", expected="a number and s, min, h, d or w, such as 30d",
+            next="months have no fixed length: write days" if "mo" in text else "",
+        )
+    return round(float(match[1]) * _US[match[2]])
+
+
+def table(
+    function: F | None = None,
+    /,
+    *,
+    partition: str | None = None,
+    lookback: str | None = None,
+    key: Sequence[str] | None = None,
+) -> Any:
+    """A derived table: its parameters name what it reads, its result is its rows.
+
+    Args:
+        function: the function, when used without brackets.
+        partition: "day" or "month" = computed in parts; only new and changed days are computed again.
+        lookback: rows handed over before a part, such as "1h"; only with `partition`.
+        key: columns that identify a row; default: those of the first table it reads.
+
+    Raises:
+        CodeError: another partition, or a lookback without one.
+    """
+    if partition not in (None, *PARTITIONS):
+        raise CodeError(
+            "code.partition", f"`{partition}` is no partition", expected=" or ".join(PARTITIONS), found=repr(partition)
+        )
+    if lookback and partition is None:
+        raise CodeError(
+            "code.lookback", "a lookback without partition has no meaning", next='add partition="month" or drop it'
+        )
+    definition = TableDefinition(
+        partition=partition, lookback_us=duration_us(lookback) if lookback else 0, key=tuple(key) if key else None
+    )
+    return _attach(function, definition)
+
+
+def model(
+    *,
+    predicts: str,
+    inputs: Sequence[str],
+    split: Split | None = None,
+    trials: int = 100,
+    score: str = "mae",
+    seed: int = 0,
+) -> Any:
+    """A model: the function gives an unfitted estimator for one setting of its parameters.
+
+    With parameters named `train` and `valid` it fits by itself and gives the fitted model.
+
+    Args:
+        predicts: the target column.
+        inputs: columns the model sees; never the target.
+        split: how rows are divided for scoring; default `backtest()`.
+        trials: upper limit; the search stops earlier where more accuracy no longer pays.
+        score: "mae" or "rmse", in the target's unit.
+        seed: of everything random.
+
+    Raises:
+        CodeError: no inputs, the target among them, an unknown score, or fewer than one trial.
+    """
+    if not inputs or isinstance(inputs, str):
+        raise CodeError("code.inputs", "a model needs named inputs", expected='a list such as ["wind_ms"]')
+    if predicts in inputs:
+        raise CodeError("code.target_input", f"the model sees its own target {predicts}", next="take it out of inputs")
+    if score not in SCORES:
+        raise CodeError("code.score", f"`{score}` is no score", expected=" or ".join(SCORES))
+    if trials < 1:
+        raise CodeError("code.trials", "a study needs a trial", expected="1 or more", found=str(trials))
+    definition = ModelDefinition(
+        predicts=predicts, inputs=tuple(inputs), split=split or backtest(), trials=trials, score=score, seed=seed
+    )
+    return _attach(None, definition)
+
+
+def _attach(function: F | None, definition: TableDefinition | ModelDefinition) -> Any:
+    def decorate(decorated: F) -> F:
+        setattr(decorated, ATTRIBUTE, definition)
+        return decorated
+
+    return decorate if function is None else decorate(function)
+
+
+def backtest(*, windows: int = 5, train: str | None = None, test: str = "30d", gap: str = "0d") -> Split:
+    """Windows in time: train before, test after, never the other way round.
+
+    Args:
+        windows: how many, the newest last.
+        train: length of training rows before each window; None = all earlier rows.
+        test: length of a window; windows sit on a fixed calendar grid, so that new rows do not move old windows.
+        gap: time between training and window.
+    """
+    if windows < 1:
+        raise CodeError("code.windows", "a backtest needs a window", expected="1 or more", found=str(windows))
+    return Split(
+        kind="backtest",
+        windows=windows,
+        train_us=duration_us(train) if train else None,
+        test_us=duration_us(test),
+        gap_us=duration_us(gap),
+    )
+
+
+def holdout(*, test: str = "30d", gap: str = "0d") -> Split:
+    """One window: the newest rows; everything earlier is for training."""
+    return Split(kind="holdout", windows=1, test_us=duration_us(test), gap_us=duration_us(gap))
+
+
+def folds(count: int = 5) -> Split:
+    """Folds by the hash of each row's key; only for rows without time, where no order can be violated."""
+    if count < 2:
+        raise CodeError("code.folds", "folds are at least two", expected="2 or more", found=str(count))
+    return Split(kind="folds", windows=count)
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """One dimension of a search, before it has a name."""
+
+    kind: str
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    choices: tuple[Any, ...] = ()
+
+    def named(self, name: str) -> Parameter:
+        """The parameter called `name`."""
+        return Parameter(
+            name=name, kind=self.kind, low=self.low, high=self.high, log=self.log, choices=self.choices
+        )
+
+
+def between(low: float, high: float, *, log: bool = False) -> Any:
+    """A range to search; whole bounds give whole numbers.
+
+    Raises:
+        CodeError: the bounds are not in order, or a logarithmic range does not begin above zero.
+    """
+    if not low < high or (log and low <= 0):
+        raise CodeError("code.between", f"between({low}, {high}) is no range", expected="low < high; above 0 with log")
+    whole = isinstance(low, int) and isinstance(high, int)
+    return Search("integer" if whole else "float", float(low), float(high), log)
+
+
+def choice(*options: Any) -> Any:
+    """Some values to choose from: texts, numbers, booleans or None.
+
+    Raises:
+        CodeError: none, or one that is no plain value.
+    """
+    if not options or not all(isinstance(option, str | int | float | bool | None) for option in options):
+        raise CodeError("code.choice", "a choice is made of plain values", expected="texts, numbers, booleans, None")
+    return Search("choice", choices=options)
