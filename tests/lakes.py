@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +66,9 @@ def table(rows: Sequence[Row], owner: str = "Ada NEEDLE") -> pa.Table:
     ).cast(SCHEMA)
 
 
-def batch(rows: Sequence[Row], path: str = "a.csv", of: Contract | None = None) -> CheckedBatch:
+def batch(
+    rows: Sequence[Row], path: str = "a.csv", of: Contract | None = None, source: str = "scada"
+) -> CheckedBatch:
     """What ingest hands over: keys are unique within it, rows sorted by (time, key)."""
     ordered = sorted(rows, key=lambda row: (row[1], row[0]))
 
@@ -76,7 +77,7 @@ def batch(rows: Sequence[Row], path: str = "a.csv", of: Contract | None = None) 
                   "raw": f"{ordered[n - 1]}"} for n in wanted]  # fmt: skip
         return pa.Table.from_pylist(texts, schema=QUARANTINE)
 
-    file = SourceFile(source="scada", path=path, digest="sha256:" + "0" * 64, size_bytes=1, mtime_ns=1, inode=1)
+    file = SourceFile(source=source, path=path, digest="sha256:" + "0" * 64, size_bytes=1, mtime_ns=1, inode=1)
     return CheckedBatch(
         file=file,
         contract_digest=(of or contract()).digest,
@@ -89,19 +90,9 @@ def batch(rows: Sequence[Row], path: str = "a.csv", of: Contract | None = None) 
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """What ingests reported, together."""
-
-    rows_read: int
-    accepted: int
-    quarantined: int
-    duplicates: int
-
-
-def values(lake: Lake) -> Mapping[tuple[str, int], float | None]:
+def values(lake: Lake, source: str = "scada") -> Mapping[tuple[str, int], float | None]:
     """The newest snapshot of the source as key -> value; a key that is there twice fails."""
-    head = lake.latest("scada")
+    head = lake.latest(source)
     if head is None:
         return {}
     rows = lake.rows(head).to_pylist()
