@@ -27,7 +27,9 @@ SCHEMA = pa.schema(
         ("owner", pa.string()),
     ]
 )
-QUARANTINE = pa.schema([(n, pa.int64() if n in ("record", "line", "offset") else pa.string()) for n in QUARANTINE_COLUMNS])
+QUARANTINE = pa.schema(
+    [(n, pa.int64() if n in ("record", "line", "offset") else pa.string()) for n in QUARANTINE_COLUMNS]
+)
 
 
 def contract(*, on_conflict: str = "quarantine", files: str = "append") -> Contract:
@@ -50,7 +52,9 @@ def open_lake(folder: Path) -> Lake:
     path = state / "ledger.db"
     clock = SystemClock()
     ledger = (
-        Ledger.create(path, name="t", currency="EUR", clock=clock, actor="me") if new else Ledger.open(path, clock=clock)
+        Ledger.create(path, name="t", currency="EUR", clock=clock, actor="me")
+        if new
+        else Ledger.open(path, clock=clock)
     )
     return Lake(ledger, LocalObjects(state / "lake", root))
 
@@ -66,9 +70,7 @@ def table(rows: Sequence[Row], owner: str = "Ada NEEDLE") -> pa.Table:
     ).cast(SCHEMA)
 
 
-def batch(
-    rows: Sequence[Row], path: str = "a.csv", of: Contract | None = None, source: str = "scada"
-) -> CheckedBatch:
+def batch(rows: Sequence[Row], path: str = "a.csv", of: Contract | None = None, source: str = "scada") -> CheckedBatch:
     """What ingest hands over: keys are unique within it, rows sorted by (time, key)."""
     ordered = sorted(rows, key=lambda row: (row[1], row[0]))
 

@@ -8,7 +8,6 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from lakes import SCHEMA, batch, contract, open_lake
 
 from filiera.core.contract import OPEN
 from filiera.errors import NotFoundError, UsageError
@@ -16,6 +15,7 @@ from filiera.lake.access import LakeReader
 from filiera.lake.export import export
 from filiera.lake.table import Lake
 from filiera.ledger import environments
+from lakes import SCHEMA, batch, contract, open_lake
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from lakes import DAY, Row, open_lake, table
 
 from filiera.core.contract import PERSONAL
 from filiera.core.snapshot import Snapshot
 from filiera.lake.table import Lake
 from filiera.ledger import traces
+from lakes import DAY, Row, open_lake, table
 
 
 def _write(lake: Lake, parent: Snapshot | None, *slices: tuple[int | None, int | None, list[Row]]) -> Snapshot:

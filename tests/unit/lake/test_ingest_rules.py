@@ -10,12 +10,12 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lakes import DAY, Row, batch, contract, open_lake, table, values
 
 from filiera.errors import NotFoundError
 from filiera.lake.semantic import hash_rows
 from filiera.lake.table import Lake, from_ipc, schema_of
 from filiera.ledger import sources
+from lakes import DAY, Row, batch, contract, open_lake, table, values
 
 _row = st.tuples(st.sampled_from("ab"), st.integers(0, 3), st.sampled_from([None, 0.0, 1.5]))
 _rows = st.lists(_row, max_size=6, unique_by=lambda row: row[:2])
@@ -135,7 +135,10 @@ def test_conflict_is_quarantined_with_its_text_and_names_the_earlier_file(tmp_pa
     with lake.ledger.reading() as connection:
         (record,) = sources.list_quarantine(connection, "scada")
     rows = from_ipc(lake.objects.get(record.object)).to_pylist()
-    assert [(row["reason"], row["raw"]) for row in rows] == [("conflict", str(("a", 1, 9.0))), ("conflict", str(("b", 1, 8.0)))]
+    assert [(row["reason"], row["raw"]) for row in rows] == [
+        ("conflict", str(("a", 1, 9.0))),
+        ("conflict", str(("b", 1, 8.0))),
+    ]
     assert [row["detail"].split()[-1] for row in rows] == ["first.csv", "second.csv"]
     assert record.reasons == {"conflict": 2}
 
