@@ -6,8 +6,11 @@ import bz2
 import fcntl
 import gzip
 import hashlib
+import io
 import lzma
 import os
+import signal
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -20,7 +23,7 @@ from filiera.errors import ContractError, FilieraError, UnavailableError
 BLOCK_BYTES = 1 << 20
 #: Where the kernel cannot say whether a file is open for writing, it must have been left alone this long.
 SETTLE_NS = 2_000_000_000
-_UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".swp")
+_UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".swp", "~")
 _MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
@@ -55,9 +58,10 @@ def list_candidates(root: Path, pattern: str, known: Iterable[SourceFile], now_n
     stamps = {file.path: (file.size_bytes, file.mtime_ns, file.inode) for file in known}
     found = []
     for path in sorted(_matches(root, pattern)):
-        if path.name.startswith((".", "~")) or path.name.endswith((*_UNFINISHED, "~")) or not path.is_file():
+        name = _name(root, path)
+        if _is_left_out(name) or not path.is_file():
             continue
-        name, stat = _name(root, path), path.stat()
+        stat = path.stat()
         if stamps.get(name) == (stat.st_size, stat.st_mtime_ns, stat.st_ino):
             standing = Standing.KNOWN
         elif _is_busy(path, stat.st_mtime_ns, now_ns):
@@ -66,6 +70,12 @@ def list_candidates(root: Path, pattern: str, known: Iterable[SourceFile], now_n
             standing = Standing.CHANGED if name in stamps else Standing.NEW
         found.append(Candidate(path, name, standing, stat.st_size))
     return found
+
+
+def _is_left_out(name: str) -> bool:
+    """Hidden files and folders, and names that programs give to files they have not finished."""
+    parts = name.split("/")
+    return any(part.startswith(".") for part in parts) or parts[-1].startswith("~") or parts[-1].endswith(_UNFINISHED)
 
 
 def _matches(root: Path, pattern: str) -> Iterable[Path]:
@@ -88,6 +98,8 @@ def _is_busy(path: Path, mtime_ns: int, now_ns: int) -> bool:
     if lease is not None:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
+            # Who opens the file in this very moment makes the kernel signal us; this one is ignored by default.
+            fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
             fcntl.fcntl(descriptor, lease, fcntl.F_RDLCK)
             fcntl.fcntl(descriptor, lease, fcntl.F_UNLCK)
             return False
@@ -103,6 +115,11 @@ def _is_busy(path: Path, mtime_ns: int, now_ns: int) -> bool:
 def scan(source: str, candidate: Candidate) -> SourceFile:
     """Read a file once, in bounded memory: its digest, and whether its compression is whole.
 
+    Args:
+        source: name of the source.
+        candidate: from `list_candidates`.
+
+
     Raises:
         ContractError: the file is empty, or its compressed stream is cut off.
         UnavailableError: it changed while it was read; it is left for the next time.
@@ -114,7 +131,10 @@ def scan(source: str, candidate: Candidate) -> SourceFile:
             hasher.update(block)
     if before.st_size == 0:
         raise ContractError(
-            "collect.file_empty", "the file is empty", expected="a header and records", where=candidate.name,
+            "collect.file_empty",
+            "the file is empty",
+            expected="a header and records",
+            where=candidate.name,
             next="it is left alone until it changes",
         )
     if compression(candidate.path):
@@ -122,7 +142,13 @@ def scan(source: str, candidate: Candidate) -> SourceFile:
             _drain(stream, candidate.name)
     after = candidate.path.stat()
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise UnavailableError("collect.file_busy", "the file changed while it was read", where=candidate.name)
+        raise UnavailableError(
+            "collect.file_busy",
+            "the file changed while it was read",
+            found="another size or time than before",
+            next="it is read the next time",
+            where=candidate.name,
+        )
     return SourceFile(
         source=source,
         path=candidate.name,
@@ -137,9 +163,13 @@ def _drain(stream: BinaryIO, name: str) -> None:
     try:
         while stream.read(BLOCK_BYTES):
             pass
-    except (EOFError, OSError, lzma.LZMAError) as error:
+    except (EOFError, OSError, lzma.LZMAError, zlib.error) as error:
         raise ContractError(
-            "collect.file_truncated", "the compressed file cannot be read to its end", found=str(error), where=name,
+            "collect.file_truncated",
+            "the compressed file cannot be read to its end",
+            expected="a whole compressed file",
+            found=str(error),
+            where=name,
             next="copy it again; nothing of it was taken, and it is read when it changes",
         ) from error
 
@@ -163,7 +193,7 @@ def open_file(path: Path) -> BinaryIO:
     if kind == "zstd":
         import pyarrow as pa
 
-        return cast(BinaryIO, pa.CompressedInputStream(pa.OSFile(str(path)), "zstd"))
+        return cast(BinaryIO, io.BufferedReader(pa.CompressedInputStream(pa.OSFile(str(path)), "zstd"), BLOCK_BYTES))
     return path.open("rb")
 
 

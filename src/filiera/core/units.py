@@ -6,11 +6,12 @@ Source: the table stands in `units.toml`; codes follow UCUM (ucum.org) where it 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from filiera.errors import nearest
+from filiera.errors import UsageError, nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,37 @@ def nearest_unit(code: str) -> str:
     return f"did you mean {' or '.join(close)}?" if close else nearest(code, known_units())
 
 
+def unit(code: str) -> Unit:
+    """The unit with this code.
+
+    Raises:
+        UsageError: there is none; says which are near.
+    """
+    found = known_units().get(code)
+    if found is None:
+        raise UsageError(
+            "units.unknown",
+            f"`{code}` is no unit that filiera knows",
+            expected="a code such as kW, m/s, degC, hPa, ug/m3 or 1",
+            found=repr(code),
+            next=nearest_unit(code),
+        )
+    return found
+
+
+def convert(values: Sequence[float], from_unit: str, to_unit: str) -> list[float]:
+    """Values in `from_unit` as values in `to_unit`.
+
+    >>> convert([0.0, 100.0], "degC", "K")
+    [273.15, 373.15]
+
+    Raises:
+        UsageError: a unit is unknown, or the two measure different things.
+    """
+    factor, offset = conversion(from_unit, to_unit)
+    return [value * factor + offset for value in values]
+
+
 def conversion(from_unit: str, to_unit: str) -> tuple[float, float]:
     """Factor and offset that turn a value in `from_unit` into `to_unit`.
 
@@ -56,9 +88,16 @@ def conversion(from_unit: str, to_unit: str) -> tuple[float, float]:
     10.0
 
     Raises:
-        ValueError: the two measure different things.
+        UsageError: a unit is unknown, or the two measure different things.
     """
-    source, target = known_units()[from_unit], known_units()[to_unit]
+    source, target = unit(from_unit), unit(to_unit)
     if source.dimension != target.dimension:
-        raise ValueError(f"{from_unit} is a {source.dimension}, {to_unit} is a {target.dimension}")
+        near = sorted(code for code, known in known_units().items() if known.dimension == source.dimension)
+        raise UsageError(
+            "units.incompatible",
+            f"{from_unit} is a {source.dimension}, {to_unit} is a {target.dimension}",
+            expected=f"a unit of {source.dimension}: {', '.join(near)}",
+            found=to_unit,
+            next="mend `unit` or `from_unit`",
+        )
     return source.factor / target.factor, (source.offset - target.offset) / target.factor

@@ -108,7 +108,9 @@ def _number(column: Column, raw: pl.Expr) -> pl.Expr:
 def _decimal_comma(text: pl.Expr) -> pl.Expr:
     """1.234,5 as 1234.5; dots that do not stand between thousands make the cell no number."""
     grouped = text.str.contains(_THOUSANDS)
-    number = pl.when(grouped).then(text.str.replace_all(".", "", literal=True)).when(~text.str.contains(r"\.")).then(text)
+    number = (
+        pl.when(grouped).then(text.str.replace_all(".", "", literal=True)).when(~text.str.contains(r"\.")).then(text)
+    )
     return number.str.replace(",", ".", literal=True)
 
 

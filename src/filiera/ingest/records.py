@@ -127,10 +127,12 @@ def split(content: bytes, delimiter: str | None, fields: int = 1, max_record_byt
     if delimiter is None or b'"' not in content:
         starts, ends = _borders(newlines, len(content))
         plain = np.zeros(len(starts), bool)
-        count = np.ones(len(starts), np.int64) if delimiter is None else _count(raw, starts, ends, delimiter, None, plain)
+        count = (
+            np.ones(len(starts), np.int64) if delimiter is None else _count(raw, starts, ends, delimiter, None, plain)
+        )
     else:
         # Parity of the quotes up to and with each byte; a byte's sum may wrap around, its lowest bit does not mind.
-        inside = np.cumsum(raw == _QUOTE, dtype=np.uint8) & 1
+        inside = np.bitwise_and(np.cumsum(raw == _QUOTE, dtype=np.uint8), np.uint8(1))
         starts, ends = _borders(newlines[inside[newlines] == 0], len(content))
         count = _count(raw, starts, ends, delimiter, inside, _is_odd(inside, starts, ends))
         wrong = (count != fields) | (ends - starts > max_record_bytes) | _is_odd(inside, starts, ends)
@@ -158,12 +160,13 @@ def _record_at(starts: _Places, places: _Places) -> _Places:
     return np.asarray(np.searchsorted(starts, places, side="right") - 1, dtype=np.int64)
 
 
-def _before(inside: npt.NDArray[np.uint8], starts: _Places) -> npt.NDArray[np.uint8]:
-    return np.where(starts > 0, inside[np.maximum(starts - 1, 0)], 0).astype(np.uint8)
+def _before(inside: npt.NDArray[np.uint8], places: _Places) -> npt.NDArray[np.uint8]:
+    """Parity of the quotes before each place."""
+    return np.where(places > 0, inside[np.maximum(places - 1, 0)], 0).astype(np.uint8)
 
 
 def _is_odd(inside: npt.NDArray[np.uint8], starts: _Places, ends: _Places) -> npt.NDArray[np.bool_]:
-    return _before(inside, starts) != np.where(ends > 0, inside[np.maximum(ends - 1, 0)], 0)
+    return np.asarray(_before(inside, starts) != _before(inside, ends), dtype=np.bool_)
 
 
 def _stray_quotes(raw: npt.NDArray[np.uint8], inside: npt.NDArray[np.uint8], delimiter: str) -> _Places:
@@ -172,7 +175,7 @@ def _stray_quotes(raw: npt.NDArray[np.uint8], inside: npt.NDArray[np.uint8], del
     marks = np.array([ord(delimiter), _NEWLINE, _RETURN, _QUOTE], np.uint8)
     begins = (quotes == 0) | np.isin(raw[np.maximum(quotes - 1, 0)], marks)
     ends = (quotes == len(raw) - 1) | np.isin(raw[np.minimum(quotes + 1, len(raw) - 1)], marks)
-    return quotes[~np.where(inside[quotes] == 1, begins, ends)]
+    return np.asarray(quotes[~np.where(inside[quotes] == 1, begins, ends)], dtype=np.int64)
 
 
 def _count(
