@@ -1,0 +1,1 @@
+"""What work takes: prices, meters, forecasts and budgets."""

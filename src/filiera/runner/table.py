@@ -1,0 +1,62 @@
+"""Table: run the user's table function on one slice."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from filiera.runner.frames import from_frame, read_ipc, require_key, to_frame, write_ipc
+from filiera.runner.predict import LoadedModel
+
+
+def compute(
+    arguments: Mapping[str, Any], inputs: Sequence[memoryview], emit: Callable[[Any], None]
+) -> dict[str, Any]:
+    """Task: the rows of one slice of a table, as Arrow IPC.
+
+    Args:
+        arguments: `module`, `name`, `settings`, `key`, `time`, the slice `low_us` and `high_us` (None = whole), and
+            `ports`: for each parameter its `asset`, its `frame`, and for models what `LoadedModel` needs.
+        inputs: for each table port its rows with the lookback before the slice; for each model port three buffers.
+    """
+    function = getattr(importlib.import_module(arguments["module"]), arguments["name"])
+    given: dict[str, Any] = dict(arguments["settings"])
+    left = list(inputs)
+    for port in arguments["ports"]:
+        if port["frame"] == "model":
+            given[port["asset"]] = LoadedModel(port["model"], left[:3])
+            left = left[3:]
+        else:
+            given[port["asset"]] = to_frame(read_ipc(left.pop(0)), port["frame"])
+    table, notes = from_frame(function(**given), arguments["name"])
+    time = _time_of(table, arguments["key"], arguments["time"])
+    if time is not None and arguments["low_us"] is not None:
+        table = _within(table, time, arguments["low_us"], arguments["high_us"])
+    require_key(table, arguments["key"], arguments["name"])
+    emit(write_ipc(_sorted(table, [*([time] if time else []), *arguments["key"]])))
+    return {"rows": table.num_rows, "time": time, "warnings": notes}
+
+
+def _time_of(table: pa.Table, key: Sequence[str], inherited: str | None) -> str | None:
+    """The time column of a result: the one of its input, or the first time among its own key."""
+    names = [inherited, *key]
+    return next((n for n in names if n in table.column_names and pa.types.is_timestamp(table.schema.field(n).type)), None)
+
+
+def _within(table: pa.Table, time: str, low_us: int, high_us: int) -> pa.Table:
+    at = table.column(time)
+    bound = pa.scalar(low_us, pa.timestamp("us", "UTC")), pa.scalar(high_us, pa.timestamp("us", "UTC"))
+    return table.filter(pc.and_(pc.greater_equal(at, bound[0]), pc.less(at, bound[1])))
+
+
+def _sorted(table: pa.Table, order: Sequence[str]) -> pa.Table:
+    names = list(dict.fromkeys(order))
+    if not names:
+        return table
+    plain = pa.table({n: table.column(n).cast(pa.string()) if pa.types.is_dictionary(table.column(n).type)
+                      else table.column(n) for n in names})  # fmt: skip
+    return table.take(pc.sort_indices(plain, sort_keys=[(name, "ascending") for name in names]))
