@@ -12,6 +12,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -41,9 +42,10 @@ def kill_everywhere(folder: Path) -> None:
         copy = folder / "copy"
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(folder / "base", copy)
-        status = _forked(lambda: _die_at(step, copy))
+        status = _forked(partial(_die_at, step, copy))
         alive = status == 0
-        print(json.dumps({"step": step, "status": status, **json.loads(_report(copy))}), flush=True)
+        sys.stdout.write(json.dumps({"step": step, "status": status, **json.loads(_report(copy))}) + "\n")
+        sys.stdout.flush()
 
 
 def _forked(body: Callable[[], None]) -> int:
@@ -52,7 +54,7 @@ def _forked(body: Callable[[], None]) -> int:
         try:
             body()
         except BaseException as error:
-            print(repr(error), file=sys.stderr, flush=True)
+            os.write(2, repr(error).encode())
             os._exit(9)
         os._exit(0)
     return os.waitpid(child, 0)[1]

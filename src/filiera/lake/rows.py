@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +46,13 @@ def read_rows(
     tables = [_read_batch(objects, snapshot, batch, needed, schema, low_us, high_us) for batch in batches]
     found = pa.concat_tables(tables).unify_dictionaries() if tables else schema.empty_table()
     return _sorted(found, order).select(wanted)
+
+
+def read_batch(objects: LocalObjects, snapshot: Snapshot, batch: BatchFiles) -> pa.Table:
+    """All rows of a batch within its bounds, in stored order, dropped ones included."""
+    columns = list(snapshot.columns)
+    whole = replace(batch, dropped=())
+    return _read_batch(objects, snapshot, whole, columns, arrow_schema(snapshot), None, None)
 
 
 def _read_batch(

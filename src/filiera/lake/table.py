@@ -20,9 +20,9 @@ from filiera.clock import US_PER_DAY
 from filiera.core.batch import QUARANTINE_COLUMNS, CheckedBatch
 from filiera.core.contract import OPEN, Contract
 from filiera.core.snapshot import BatchFiles, ObjectRecord, Snapshot
-from filiera.errors import NotFoundError
+from filiera.errors import ConflictError, NotFoundError
 from filiera.lake.objects import LocalObjects
-from filiera.lake.rows import read_rows
+from filiera.lake.rows import read_batch, read_rows
 from filiera.lake.semantic import Lanes, Leaves, RowHashes, Totals, hash_rows, merge, times_us
 from filiera.lake.sidecar import Sidecar
 from filiera.ledger import snapshots as stored
@@ -438,6 +438,70 @@ class Lake:
         with self.ledger.reading() as connection:
             known = object_ids(connection)
         return self.objects.sweep(known, older_than_s, self.ledger.clock.now_us() / 1e6)
+
+    def compact(self, name: str, *, actor: str) -> Snapshot:
+        """Merge the batches of each file (of a derived table: all) into one: fewer objects, the same rows and digest.
+
+        Earlier snapshots keep their objects.
+
+        Raises:
+            NotFoundError: the table has no snapshot.
+            ConflictError: somebody wrote to it meanwhile; nothing was changed.
+        """
+        head = self.snapshot(name)
+        with self.ledger.reading() as connection:
+            shown = stored.visible(connection, name, head.number)
+        paths = {item.path for item in shown}
+        groups = [group for path in sorted(paths) if len(group := [i for i in shown if i.path == path]) > 1]
+        if not groups:
+            return head
+        written: list[ObjectRecord] = []
+        try:
+            merged = [self._merge_group(head, group, written) for group in groups]
+            with self.ledger.commit(actor=actor, action="table.compact", object=name) as tx:
+                return self._put_merged(tx, head, groups, merged)
+        except BaseException:
+            self._discard_unnamed(written)
+            raise
+
+    def _merge_group(self, head: Snapshot, group: Sequence[StoredBatch], written: list[ObjectRecord]) -> BatchFiles:
+        tables = [read_batch(self.objects, head, item.files) for item in group]
+        starts = np.cumsum([0, *(rows.num_rows for rows in tables)])
+        dropped = tuple(int(s) + row for s, item in zip(starts, group, strict=False) for row in item.files.dropped)
+        rows = pa.concat_tables(tables).unify_dictionaries().combine_chunks()
+        sidecar = None
+        if group[0].files.sidecar is not None:
+            hashes = hash_rows(rows, head.key, head.time)
+            # a sidecar holds each key once: a row that is seen goes before hidden repeats of it
+            hidden = np.isin(np.arange(rows.num_rows), np.array(dropped, np.int64))
+            order = np.argsort(hidden, kind="stable")
+            once = np.sort(order[np.unique(hashes.key[order, 0], return_index=True)[1]])
+            rows, dropped = rows.take(pa.array(once)), tuple(int(row) for row in np.flatnonzero(hidden[once]))
+            sidecar = self.objects.put(Sidecar.of(hashes.key[once], hashes.value[once]).to_bytes())
+            written.append(sidecar)
+        classes = {str(column["name"]): str(column["class"]) for column in head.schema}
+        return replace(self._write_parts(rows, classes, head.time, written, sidecar), dropped=dropped)
+
+    def _put_merged(
+        self, tx: Tx, head: Snapshot, groups: Sequence[Sequence[StoredBatch]], merged: Sequence[BatchFiles]
+    ) -> Snapshot:
+        now = stored.latest(tx.connection, head.table)
+        if now is None or now.number != head.number:
+            raise ConflictError("table.moved", f"{head.table} was written meanwhile", next="compact it again")
+        number = head.number + 1
+        for group, files in zip(groups, merged, strict=True):
+            stored.remove_batches(tx, [item.serial for item in group], number)
+            leaves = merge([self._leaves_of(item) for item in group], head.columns)
+            self._add(tx, head.table, number, files, leaves, group[0].path)
+        low, high = _bounds(tx, head.table, number)
+        snapshot = replace(
+            head, id=tx.new_id("snp"), number=number, parent=head.id, low_us=low, high_us=high, created_us=tx.now_us
+        )
+        stored.insert_snapshot(tx, snapshot, stored.totals(tx.connection, head.id))
+        tx.details.update(
+            snapshot=number, objects_before=sum(len(group) for group in groups), objects_after=len(groups)
+        )
+        return snapshot
 
     # ---- derived tables
 

@@ -53,6 +53,16 @@ def test_slices_and_a_whole_write_of_the_same_rows_have_one_digest(tmp_path: Pat
     assert _values(lake, sliced) == _values(lake, whole)
 
 
+def test_compaction_of_clipped_slices_changes_no_row(tmp_path: Path) -> None:
+    lake = open_lake(tmp_path)
+    first = _write(lake, None, (None, None, [("a", 1, 1.0), ("a", 2, 2.0), ("a", 3, 3.0)]))
+    second = _write(lake, first, (2 * DAY, 3 * DAY, [("a", 2, 9.0)]))
+    third = lake.compact("hourly", actor="me")
+    assert (_values(lake, third), third.semantic) == (_values(lake, second), second.semantic)
+    fourth = _write(lake, third, (None, 2 * DAY, []))
+    assert _values(lake, fourth) == [("a", 2, 9.0), ("a", 3, 3.0)]
+
+
 def test_an_older_parent_is_built_upon_as_it_was(tmp_path: Path) -> None:
     lake = open_lake(tmp_path)
     first = _write(lake, None, (None, None, [("a", 1, 1.0), ("a", 2, 2.0)]))
@@ -93,6 +103,6 @@ def test_nothing_is_committed_when_an_effect_fails(tmp_path: Path) -> None:
             units={}, actor="me", effects=fail,
         )  # fmt: skip
     assert lake.latest("hourly") is None
-    assert not [path for path in (tmp_path / ".filiera/lake").glob("*/*")]
+    assert not list((tmp_path / ".filiera/lake").glob("*/*"))
     with lake.ledger.reading() as connection:
         assert traces.history(connection, "hourly") == []

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from filiera.errors import NotFoundError
 from filiera.lake.semantic import hash_rows
 from filiera.lake.table import Lake, from_ipc, schema_of
-from filiera.ledger import sources
+from filiera.ledger import snapshots, sources
 from lakes import DAY, Row, batch, contract, open_lake, table, values
 
 _row = st.tuples(st.sampled_from("ab"), st.integers(0, 3), st.sampled_from([None, 0.0, 1.5]))
@@ -116,6 +116,41 @@ def test_digest_depends_neither_on_order_of_arrival_nor_on_batch_borders(
         head = shared.latest(source)
         seen.add((head.semantic, head.rows, head.low_us, head.high_us) if head else None)
     assert len(seen) == 1
+
+
+@settings(max_examples=25, deadline=None)
+@given(_batches, st.integers(0, 5))
+def test_compaction_changes_no_row_no_digest_and_no_later_verdict(
+    shared: Lake, batches: list[tuple[str, list[Row]]], when: int
+) -> None:
+    of, plain, packed = contract(files="replace"), f"s{next(_numbers)}", f"s{next(_numbers)}"
+    for part, (path, rows) in enumerate(batches):
+        # parts above zero do not replace, so that a file has several batches
+        seen = [shared.ingest(batch(rows, path, of, s), of, actor="me", part=part % 3).counts for s in (plain, packed)]
+        assert seen[0] == seen[1]
+        before = shared.latest(packed)
+        if part == when and before is not None:
+            after = shared.compact(packed, actor="me")
+            assert (after.semantic, after.rows, after.low_us, after.high_us) == (
+                before.semantic, before.rows, before.low_us, before.high_us,
+            )  # fmt: skip
+            assert shared.rows(after).to_pylist() == shared.rows(before).to_pylist()
+            assert shared.leaves(after).by_day() == shared.leaves(before).by_day()
+        assert values(shared, plain) == values(shared, packed)
+
+
+def test_compaction_merges_the_batches_of_a_file(tmp_path: Path) -> None:
+    of, lake = contract(), open_lake(tmp_path)
+    for day in range(4):
+        lake.ingest(batch([("a", day, 1.0)], "x.csv"), of, actor="me")
+    before = lake.snapshot("scada")
+    after = lake.compact("scada", actor="me")
+    with lake.ledger.reading() as connection:
+        assert len(snapshots.visible(connection, "scada", after.number)) == 1
+        assert len(snapshots.visible(connection, "scada", before.number)) == 4
+    assert lake.rows(after).to_pylist() == lake.rows(before).to_pylist()
+    assert lake.compact("scada", actor="me") == after
+    assert lake.ingest(batch([("a", 2, 1.0), ("a", 3, 9.0)], "y.csv"), of, actor="me").counts.duplicates == 1
 
 
 def test_row_repeated_by_another_file_stays_when_the_first_file_is_replaced(tmp_path: Path) -> None:
