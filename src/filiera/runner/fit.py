@@ -1,177 +1,285 @@
-"""Fit: one trial over all windows, the final fit, and the out-of-window predictions, on the mapped matrix.
+"""Tasks that fit: one trial over its windows, the final fit, and a look at a model before any training.
 
-Every task maps the same rows read-only; a window is a slice of them.
+The user's function of an *estimator form* gets an empty frame of the features for its table parameter and gives an
+unfitted estimator, which is fitted here. Of a *trainer form* it gets `train` and `valid` (features and target) and gives
+a fitted model; `valid` is the newest fifth of the training rows, so the tested rows stay unseen. Each window starts from a fresh call.
 """
 
 from __future__ import annotations
 
 import importlib
-import json
 import random
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from filiera.errors import CodeError, WorkError
-from filiera.runner.package import dump_model, package_format
+from filiera.errors import WorkError
+from filiera.runner.matrix import Floats, Matrix, Rows, Window, pack, read_matrix
+from filiera.runner.package import dump_model, package_format, runtime_of
+from filiera.runner.score import score
 
-Values = npt.NDArray[np.float64]
+VALID_SHARE = 0.2
 Emit = Callable[[Any], None]
 
 
-class Rows:
-    """The mapped training rows: `values`, `target`, `times` as read-only views."""
+def probe(arguments: Mapping[str, Any], _inputs: Sequence[memoryview], _emit: Emit) -> dict[str, Any]:
+    """Task: what the model could be packaged as, before any training.
 
-    def __init__(self, view: memoryview) -> None:
-        size = int.from_bytes(view[:8], "little")
-        header = json.loads(bytes(view[8 : 8 + size]))
-        rows, self.features = header["rows"], header["features"]
-        start, width = -(-(8 + size) // 64) * 64, len(header["features"])
-        end = start + rows * width * 8
-        self.values = np.frombuffer(view[start:end], np.float64).reshape(rows, width)
-        self.target = np.frombuffer(view[end : end + rows * 8], np.float64)
-        self.times = np.frombuffer(view[end + rows * 8 : end + rows * 16], np.int64)
+    Args:
+        arguments: as of `fit_trial`; `features` instead of a matrix.
 
-    def frame(self, rows: slice | npt.NDArray[np.int64], target: str) -> Any:
-        """A pandas frame of some rows: a view of the matrix for a slice, with the target as last column."""
-        import pandas as pd
-
-        frame = pd.DataFrame(self.values[rows], columns=self.features, copy=False)
-        frame[target] = self.target[rows]
-        return frame
+    Returns:
+        `format` and `reason` ("" when it can be released); of a trainer form the format "" without a reason: it is
+        known after the first fit only.
+    """
+    if arguments["form"] == "trainer":
+        return {"format": "", "reason": "", "note": "a function that fits by itself shows its type after the first fit"}
+    names = list(arguments["features"])
+    estimator = _estimator(arguments, np.empty((0, len(names))), names)
+    form, reason = package_format(estimator)
+    return {"format": form, "reason": reason, "note": ""}
 
 
 def fit_trial(arguments: Mapping[str, Any], inputs: Sequence[memoryview], _emit: Emit) -> dict[str, Any]:
-    """Task: score one configuration on every window.
+    """Task: fit and score one configuration on every window.
 
     Args:
-        arguments: `module`, `name`, `form`, `settings`, `target`, `score`, `seed`, and `windows` as row indices
-            (train low, train high, test low, test high) or `folds` as a count with fold codes in the second input.
-        inputs: the shared rows, and for folds the fold of each row.
+        arguments: `module`, `name` and `form` of the function; `parameter`, the name of its table parameter; `frame`
+            it wants; `settings`; `seed`; `score` ("mae" or "rmse"); `windows` as of `Window.to_json`.
+        inputs: the training rows.
+
+    Raises:
+        WorkError: the function gave None, or something that cannot fit or predict, or a prediction that is no finite number.
     """
-    rows = Rows(inputs[0])
+    matrix = read_matrix(inputs[0])
     scores = []
-    for train, test in divisions(arguments, inputs):
-        predicted = _fit(arguments, rows, train, test)[1]
-        scores.append(_score(arguments["score"], rows.target[test], predicted))
-    return {"window_scores": scores, "score": float(np.mean(scores))}
+    warnings: set[str] = set()
+    for values in arguments["windows"]:
+        train, test = matrix.split(Window(*values))
+        model = _fit(arguments, matrix, train, warnings)
+        scores.append(score(arguments["score"], matrix.y[test], _predict_rows(arguments, model, matrix, test)))
+    return {"score": float(np.mean(scores)), "window_scores": scores, "warnings": sorted(warnings)}
 
 
 def refit(arguments: Mapping[str, Any], inputs: Sequence[memoryview], emit: Emit) -> dict[str, Any]:
-    """Task: fit the chosen settings on the newest rows, and emit the package, then the out-of-window predictions.
+    """Task: fit the chosen settings on the newest rows, and tell what each window's fit said of rows it had not seen.
 
-    The second output is float32, one value a row: what the model of each window said of that window's rows; NaN for
-    rows in no window.
+    Emits the predictions (blocks `row`, `time`, `key` and `prediction`, layout of `filiera.runner.matrix`), then the
+    package where there is one.
+
+    Args:
+        arguments: as of `fit_trial`, and `range`: low and high of the final fit.
     """
-    rows = Rows(inputs[0])
-    honest = np.full(len(rows.target), np.nan, np.float32)
-    for train, test in divisions(arguments, inputs):
-        honest[test] = _fit(arguments, rows, train, test)[1]
-    low, high = arguments["refit"]
-    model = _fit(arguments, rows, slice(low, high), None)[0]
-    kind, reason = package_format(model)
-    if kind:
-        emit(dump_model(model, kind))
-    emit(honest.tobytes())
-    return {"format": kind, "releasable": reason, "type": f"{type(model).__module__}.{type(model).__qualname__}"}
+    matrix = read_matrix(inputs[0])
+    warnings: set[str] = set()
+    rows, predictions, scores = [], [], []
+    for values in arguments["windows"]:
+        train, test = matrix.split(Window(*values))
+        predictions.append(_predict_rows(arguments, _fit(arguments, matrix, train, warnings), matrix, test))
+        rows.append(np.arange(test.start, test.stop))
+        scores.append(score(arguments["score"], matrix.y[test], predictions[-1]))
+    _emit_predictions(matrix, rows, predictions, emit)
+    low, high = arguments["range"]
+    newest: Rows = matrix.between(low, high) if matrix.header["time"] else slice(0, len(matrix.y))
+    form, data, reason = dump_model(_fit(arguments, matrix, newest, warnings))
+    if form:
+        emit(data)
+    return {
+        "format": form,
+        "reason": reason,
+        "inputs": _seen(matrix, newest),
+        "rows": len(matrix.y[newest]),
+        "train_low_us": low,
+        "train_high_us": high,
+        "window_scores": scores,
+        "runtime": runtime_of(form),
+        "warnings": sorted(warnings),
+    }
 
 
-def probe(arguments: Mapping[str, Any], _inputs: Sequence[memoryview], _emit: Emit) -> dict[str, Any]:
-    """Task: build the estimator once, unfitted: can what it becomes be released, and is it repeatable?"""
-    if arguments["form"] == "trainer":
-        return {"format": "", "reason": "", "warnings": []}
-    estimator = _estimator(arguments)
-    kind, reason = package_format(estimator)
-    notes = []
-    stopping = getattr(estimator, "early_stopping", False)
-    if stopping is True or stopping == "auto":
-        notes.append("early stopping validates on rows drawn at random in time; early_stopping=False is exact")
-    return {"format": kind, "reason": reason, "warnings": notes}
+def predict_frame(model: Any, frame: Any) -> Floats:
+    """One finite number a row.
 
-
-def divisions(
-    arguments: Mapping[str, Any], inputs: Sequence[memoryview]
-) -> list[tuple[slice | npt.NDArray[np.int64], slice | npt.NDArray[np.int64]]]:
-    """Training and test rows of each window: slices in time, index arrays for folds."""
-    if "folds" in arguments:
-        codes = np.frombuffer(inputs[1], np.int64)
-        return [(np.flatnonzero(codes != fold), np.flatnonzero(codes == fold)) for fold in range(arguments["folds"])]
-    return [(slice(a, b), slice(c, d)) for a, b, c, d in arguments["windows"]]
-
-
-def _fit(
-    arguments: Mapping[str, Any],
-    rows: Rows,
-    train: slice | npt.NDArray[np.int64],
-    test: slice | npt.NDArray[np.int64] | None,
-) -> tuple[Any, Values | None]:
-    random.seed(arguments["seed"])
-    np.random.seed(arguments["seed"] % 2**32)  # noqa: NPY002 - libraries still draw from the global generator
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a library's advice in a trial is the user's to read in a notebook
-        if arguments["form"] == "trainer":
-            valid = test if test is not None else train
-            model = _function(arguments)(
-                **arguments["settings"],
-                train=rows.frame(train, arguments["target"]),
-                valid=rows.frame(valid, arguments["target"]),
-                **_placeholder(arguments),
-            )
-        else:
-            model = _estimator(arguments)
-            model.fit(rows.values[train], rows.target[train])
-        if not hasattr(model, "predict"):
-            raise CodeError(
-                "code.no_model", f"{arguments['name']} returned {_described(model)}",
-                expected="an estimator with fit and predict, such as HistGradientBoostingRegressor(...)",
-            )
-        return model, None if test is None else _predict(model, rows, test, arguments)
-
-
-def _predict(model: Any, rows: Rows, test: slice | npt.NDArray[np.int64], arguments: Mapping[str, Any]) -> Values:
-    values = rows.values[test]
-    if arguments["form"] == "trainer":
-        values = rows.frame(test, arguments["target"]).drop(columns=arguments["target"])
-    predicted = np.asarray(model.predict(values), np.float64).reshape(-1)
-    if len(predicted) != len(rows.target[test]) or not np.isfinite(predicted).all():
-        raise WorkError("train.not_finite", "the model predicts something else than one finite number a row")
-    return predicted
-
-
-def _estimator(arguments: Mapping[str, Any]) -> Any:
-    estimator = _function(arguments)(**arguments["settings"], **_placeholder(arguments))
-    if estimator is None or not hasattr(estimator, "fit"):
-        raise CodeError(
-            "code.no_model", f"{arguments['name']} returned {_described(estimator)}",
-            expected="an unfitted estimator, such as HistGradientBoostingRegressor(...)",
-            next="a missing `return` is the usual cause",
+    Raises:
+        WorkError: the model gives another count of rows, or a value that is no finite number.
+    """
+    if type(model).__module__.partition(".")[0] == "xgboost" and hasattr(model, "inplace_predict"):
+        found = model.inplace_predict(np.asarray(frame, np.float64))
+    elif type(model).__module__.partition(".")[0] == "lightgbm" and not hasattr(model, "get_params"):
+        found = model.predict(np.asarray(frame, np.float64))
+    else:
+        found = model.predict(frame)
+    try:
+        values: Floats = np.asarray(found, np.float64).reshape(-1)
+    except (TypeError, ValueError) as error:
+        raise WorkError("train.bad_predictions", "predict gave no numbers", found=type(found).__name__) from error
+    if len(values) != len(frame):
+        raise WorkError(
+            "train.bad_predictions",
+            "predict gave another number of rows",
+            expected=str(len(frame)),
+            found=str(len(values)),
         )
-    if hasattr(estimator, "get_params"):
-        states = [n for n in estimator.get_params(deep=True) if n == "random_state" or n.endswith("__random_state")]
-        estimator.set_params(**dict.fromkeys(states, arguments["seed"]))
+    if not np.isfinite(values).all():
+        raise WorkError(
+            "train.not_finite", "a prediction is no finite number", found=f"{int((~np.isfinite(values)).sum())} of {len(values)}",
+            next="look at missing values, or at a learning rate that is too high",
+        )  # fmt: skip
+    return values
+
+
+def frame_of(kind: str, x: Floats, names: Sequence[str]) -> Any:
+    """Features in the form a function wants; for pandas and numpy a view, not a copy."""
+    if kind == "numpy":
+        return x
+    if kind == "polars":
+        import polars as pl
+
+        return pl.from_numpy(x, schema=list(names))
+    if kind == "pyarrow":
+        import pyarrow as pa
+
+        return pa.table({name: x[:, place] for place, name in enumerate(names)})
+    import pandas as pd
+
+    return pd.DataFrame(x, columns=list(names), copy=False)
+
+
+def _fit(arguments: Mapping[str, Any], matrix: Matrix, rows: Rows, warnings: set[str]) -> Any:
+    from threadpoolctl import threadpool_limits
+
+    _seed_all(arguments["seed"])
+    with threadpool_limits(1):
+        if arguments["form"] == "trainer":
+            return _trained(arguments, matrix, rows)
+        estimator = _estimator(arguments, matrix.x[:0], matrix.features)
+        x = frame_of(_estimator_frame(arguments), matrix.x[rows], matrix.features)
+        warnings.update(_early_stopping(estimator, len(x)))
+        return estimator.fit(x, matrix.y[rows])
+
+
+def _estimator(arguments: Mapping[str, Any], empty: Floats, names: Sequence[str]) -> Any:
+    function = getattr(importlib.import_module(arguments["module"]), arguments["name"])
+    placeholder = {arguments["parameter"]: frame_of(arguments["frame"], empty, names)}
+    estimator = function(**placeholder, **arguments["settings"])
+    if estimator is None:
+        raise _returned_none(arguments)
+    if not hasattr(estimator, "fit") or isinstance(estimator, type):
+        raise WorkError(
+            "train.no_estimator", f"model function {arguments['name']} gave no estimator",
+            expected="an unfitted estimator with fit and predict", found=type(estimator).__name__,
+        )  # fmt: skip
+    _settle(estimator, arguments["seed"])
     return estimator
 
 
-def _described(value: Any) -> str:
-    return "None" if value is None else f"a {type(value).__name__}"
+def _settle(estimator: Any, seed: int) -> None:
+    """Every source of chance gets the study's seed, every pool of threads becomes one."""
+    if not hasattr(estimator, "get_params"):
+        return
+    fixed = {}
+    for name in estimator.get_params(deep=True):
+        last = name.rpartition("__")[2]
+        if last == "random_state":
+            fixed[name] = seed
+        elif last == "n_jobs":
+            fixed[name] = 1
+    estimator.set_params(**fixed)
 
 
-def _placeholder(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The table parameter of a model function: a frame with the columns and no rows. Rows come by fit only."""
-    import pandas as pd
+def _trained(arguments: Mapping[str, Any], matrix: Matrix, rows: Rows) -> Any:
+    index = np.arange(len(matrix.y))[rows]
+    edge = len(index) - max(1, int(len(index) * VALID_SHARE))
+    parts = {"train": rows_between(rows, index, 0, edge), "valid": rows_between(rows, index, edge, len(index))}
+    frames = {name: _with_target(arguments["frame"], matrix, part) for name, part in parts.items()}
+    function = getattr(importlib.import_module(arguments["module"]), arguments["name"])
+    model = function(**frames, **arguments["settings"])
+    if model is None:
+        raise _returned_none(arguments)
+    if not hasattr(model, "predict"):
+        raise WorkError(
+            "train.no_model", f"model function {arguments['name']} gave nothing that predicts",
+            expected="a fitted model with predict", found=type(model).__name__,
+        )  # fmt: skip
+    return model
 
-    return {arguments["port"]: pd.DataFrame(columns=arguments["features"], dtype=float)}
+
+def rows_between(rows: Rows, index: Any, low: int, high: int) -> Rows:
+    """Part of some rows, as a slice where they are one."""
+    return (
+        slice(int(index[low]), int(index[high - 1]) + 1) if isinstance(rows, slice) and high > low else index[low:high]
+    )
 
 
-def _function(arguments: Mapping[str, Any]) -> Callable[..., Any]:
-    function: Callable[..., Any] = getattr(importlib.import_module(arguments["module"]), arguments["name"])
-    return function
+def _with_target(kind: str, matrix: Matrix, rows: Rows) -> Any:
+    frame = frame_of(kind, matrix.x[rows], matrix.features)
+    target = matrix.header["target"]
+    if kind == "numpy":
+        return np.column_stack([frame, matrix.y[rows]])
+    if kind == "polars":
+        import polars as pl
+
+        return frame.with_columns(pl.Series(target, matrix.y[rows]))
+    if kind == "pyarrow":
+        import pyarrow as pa
+
+        return frame.append_column(target, pa.array(matrix.y[rows]))
+    return frame.assign(**{target: matrix.y[rows]})
 
 
-def _score(kind: str, actual: Values, predicted: Values | None) -> float:
-    assert predicted is not None
-    errors = predicted - actual
-    return float(np.mean(np.abs(errors))) if kind == "mae" else float(np.sqrt(np.mean(errors**2)))
+def _predict_rows(arguments: Mapping[str, Any], model: Any, matrix: Matrix, rows: slice) -> Floats:
+    kind = arguments["frame"] if arguments["form"] == "trainer" else _estimator_frame(arguments)
+    return predict_frame(model, frame_of(kind, matrix.x[rows], matrix.features))
+
+
+def _estimator_frame(arguments: Mapping[str, Any]) -> str:
+    return "numpy" if arguments["frame"] == "numpy" else "pandas"
+
+
+def _early_stopping(estimator: Any, rows: int) -> list[str]:
+    parameters = estimator.get_params(deep=True) if hasattr(estimator, "get_params") else {}
+    found = []
+    for name, value in parameters.items():
+        if name.rpartition("__")[2] == "early_stopping" and (value is True or (value == "auto" and rows > 10_000)):
+            found.append(
+                f"{name}={value!r} stops by rows drawn at random in time, which flatters the fit; "
+                "write early_stopping=False, or use a function with train and valid"
+            )
+    return found
+
+
+def _emit_predictions(matrix: Matrix, rows: list[Any], predictions: list[Floats], emit: Emit) -> None:
+    row = np.concatenate(rows).astype(np.int64)
+    blocks = {
+        "row": row,
+        "time": matrix.time[row],
+        "key": matrix.key[row],
+        "prediction": np.concatenate(predictions).astype(np.float32),
+    }
+    emit(b"".join(pack({"kind": "predictions", "rows": len(row)}, blocks)))
+
+
+def _seen(matrix: Matrix, rows: Rows) -> list[dict[str, Any]]:
+    """The input schema with the ranges that the final fit saw."""
+    inputs = []
+    for place, column in enumerate(matrix.header["inputs"]):
+        values = matrix.x[rows][:, place]
+        known = values[np.isfinite(values)]
+        numeric = column["type"] != "category" and len(known) > 0
+        low, high = (float(known.min()), float(known.max())) if numeric else (None, None)
+        inputs.append({**column, "low": low, "high": high, "nulls": int(len(values) - len(known))})
+    return inputs
+
+
+def _returned_none(arguments: Mapping[str, Any]) -> WorkError:
+    return WorkError(
+        "train.returned_none", f"model function {arguments['name']} returned None",
+        expected="a fitted model" if arguments["form"] == "trainer" else "an unfitted estimator",
+        next="is a `return` missing?",
+    )  # fmt: skip
+
+
+def _seed_all(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # user code may draw from the global generators

@@ -1,121 +1,166 @@
-"""Packages: a fitted model in a format that runs no code when it is loaded; the same model gives the same bytes.
-
-- skops for scikit-learn, made only of the types of `core.safe_types`;
-- LightGBM's text, XGBoost's UBJ.
-"""
+"""Fitted models as packages of record, and models again from checked packages."""
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
-from collections.abc import Iterator
+import importlib
+import importlib.metadata
+import platform
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-from filiera.core.safe_types import SAFE_NODES, SAFE_TYPES
-from filiera.errors import WorkError
+from filiera.errors import ConflictError, UnavailableError, UsageError
+from filiera.runner.packagecheck import ESTIMATORS, TYPES, canonical_skops, inspect_package, read_skops
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)
+BOOST = {"lightgbm": "LightGBM", "xgboost": "XGBoost"}
+
+
+def type_name(value: Any) -> str:
+    """Module and name of a value's type."""
+    return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
 def package_format(model: Any) -> tuple[str, str]:
-    """The format of a model, or "" and the reason why it can be studied but not released."""
-    top = type(model).__module__.split(".")[0]
-    if top == "lightgbm":
-        return "lightgbm", ""
-    if top == "xgboost":
-        return "xgboost", ""
-    strange = sorted({name for name in _types_of(model) if name not in SAFE_TYPES})
-    if strange:
-        return "", f"{', '.join(strange)} is not on the list of types that run no code when loaded"
+    """Format of record of an unfitted or fitted model, and why it has none.
+
+    Returns:
+        ("skops" | "lightgbm" | "xgboost", "") or ("", a sentence): then it can be studied, but not released.
+    """
+    library = type(model).__module__.partition(".")[0]
+    if library in BOOST:
+        return library, ""
+    for part in _parts(model):
+        if type_name(part) not in ESTIMATORS:
+            return "", (
+                f"{type_name(part)} is not on the list of types that load without running code: "
+                "it can be studied, but not released"
+            )
     return "skops", ""
 
 
-def _types_of(model: Any) -> Iterator[str]:
-    """The estimator's own type, and those of the estimators within it."""
-    yield f"{type(model).__module__}.{type(model).__qualname__}"
-    if hasattr(model, "get_params"):
-        for value in model.get_params(deep=True).values():
-            if hasattr(value, "get_params") or callable(value):
-                yield f"{type(value).__module__}.{type(value).__qualname__}"
+def dump_model(model: Any) -> tuple[str, bytes, str]:
+    """Format, canonical bytes, and why there are none."""
+    form, reason = package_format(model)
+    if not form:
+        return "", b"", reason
+    data = _DUMPS[form](model)
+    try:
+        inspect_package(data, form)
+    except UsageError as error:
+        return "", b"", f"{error.message} ({error.found}): it can be studied, but not released"
+    return form, data, ""
 
 
-def dump_model(model: Any, kind: str) -> bytes:
-    """The canonical bytes of a fitted model.
+def load_package(data: bytes | memoryview, form: str, runtime: Mapping[str, str]) -> Any:
+    """The model of a package, after its content and the runtime were checked.
 
     Raises:
-        WorkError: fitted, it is made of types that are not on the list.
+        UsageError: the content is refused, see `inspect_package`.
+        ConflictError: this interpreter is not the one that the package was made with.
+        UnavailableError: the library of the format is not installed.
     """
-    if kind == "lightgbm":
-        booster = getattr(model, "booster_", model)
-        return str(booster.model_to_string()).encode()
-    if kind == "xgboost":
-        booster = model.get_booster() if hasattr(model, "get_booster") else model
-        return bytes(booster.save_raw("ubj"))
+    content = bytes(data)
+    inspect_package(content, form)
+    if form == "skops":
+        _refuse_other_runtime(runtime)
+    return _LOADS[form](content)
+
+
+def runtime_of(form: str) -> dict[str, str]:
+    """Versions that a package of this format depends on."""
+    names = {"skops": ("scikit-learn", "numpy", "skops"), "lightgbm": ("lightgbm",), "xgboost": ("xgboost",)}.get(
+        form, ()
+    )
+    return {"python": _minor()} | {name: _version(name) for name in names}
+
+
+def _parts(model: Any) -> Iterator[Any]:
+    """The model and every estimator inside its parameters."""
+    yield model
+    if not hasattr(model, "get_params"):
+        return
+    for value in model.get_params(deep=False).values():
+        waiting = [value]
+        while waiting:
+            value = waiting.pop()
+            if hasattr(value, "get_params") and not isinstance(value, type):
+                yield from _parts(value)
+            elif isinstance(value, list | tuple):
+                waiting.extend(value)
+
+
+def _dump_skops(model: Any) -> bytes:
     import skops.io
 
-    raw = canonical_zip(skops.io.dumps(model))
-    strange = sorted(strange_parts(schema_of(raw)))
-    if strange:
-        raise WorkError(
-            "package.unsafe_type", "the fitted model holds types that are not on the safe list",
-            found=", ".join(strange[:5]), next="choose an estimator of the list in docs/reference.md",
-        )
-    return raw
+    return canonical_skops(*read_skops(skops.io.dumps(model)))
 
 
-def schema_of(raw: bytes) -> dict[str, Any]:
-    """The schema of a skops package, as data."""
-    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-        schema: dict[str, Any] = json.loads(archive.read("schema.json"))
-    return schema
+def _load_skops(data: bytes) -> Any:
+    import skops.io
+
+    listed = frozenset().union(*TYPES.values())
+    unknown = skops.io.get_untrusted_types(data=data)
+    return skops.io.loads(data, trusted=[name for name in unknown if name in listed])
 
 
-def strange_parts(node: Any) -> Iterator[str]:
-    """Types and kinds of node in a schema that are not on the list."""
-    if isinstance(node, dict):
-        if "__class__" in node:
-            name = f"{node.get('__module__')}.{node['__class__']}"
-            if name not in SAFE_TYPES:
-                yield name
-            if node.get("__loader__") not in SAFE_NODES:
-                yield f"{node.get('__loader__')} of {name}"
-        for value in node.values():
-            yield from strange_parts(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from strange_parts(value)
+def _dump_lightgbm(model: Any) -> bytes:
+    booster = getattr(model, "booster_", model)
+    return str(booster.model_to_string()).encode()
 
 
-def canonical_zip(raw: bytes) -> bytes:
-    """A skops archive whose bytes depend on the model only.
-
-    skops names files and nodes by memory address and stamps the time. Here they are numbered by first appearance.
-    """
-    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-        contents = {name: archive.read(name) for name in archive.namelist()}
-    schema = json.loads(contents.pop("schema.json"))
-    numbers: dict[Any, int] = {}
-    files: dict[str, str] = {}
-    _renumber(schema, numbers, files, contents)
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        for old, new in files.items():
-            archive.writestr(zipfile.ZipInfo(new, _EPOCH), contents[old])
-        archive.writestr(zipfile.ZipInfo("schema.json", _EPOCH), json.dumps(schema, separators=(",", ":")))
-    return out.getvalue()
+def _load_lightgbm(data: bytes) -> Any:
+    return _library("lightgbm").Booster(model_str=data.decode())
 
 
-def _renumber(node: Any, numbers: dict[Any, int], files: dict[str, str], contents: dict[str, bytes]) -> None:
-    if isinstance(node, list):
-        for value in node:
-            _renumber(value, numbers, files, contents)
-    if not isinstance(node, dict):
-        return
-    if "__id__" in node:
-        node["__id__"] = numbers.setdefault(node["__id__"], len(numbers) + 1)
-    file = node.get("file")
-    if isinstance(file, str) and file in contents:
-        node["file"] = files.setdefault(file, f"{len(files)}.{file.rpartition('.')[2]}")
-    for value in node.values():
-        _renumber(value, numbers, files, contents)
+def _dump_xgboost(model: Any) -> bytes:
+    booster = model.get_booster() if hasattr(model, "get_booster") else model
+    return bytes(booster.save_raw("ubj"))
+
+
+def _load_xgboost(data: bytes) -> Any:
+    booster = _library("xgboost").Booster()
+    with tempfile.TemporaryDirectory() as folder:  # XGBoost tells the format of bytes by their first letter only
+        path = Path(folder) / "model.ubj"
+        path.write_bytes(data)
+        booster.load_model(path)
+    return booster
+
+
+_DUMPS = {"skops": _dump_skops, "lightgbm": _dump_lightgbm, "xgboost": _dump_xgboost}
+_LOADS = {"skops": _load_skops, "lightgbm": _load_lightgbm, "xgboost": _load_xgboost}
+
+
+def _library(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise UnavailableError(
+            "package.library_missing", f"this package needs {BOOST[name]}, which is not installed",
+            next="install filiera with its extra: pip install 'filiera[boost]'",
+        ) from error  # fmt: skip
+
+
+def _refuse_other_runtime(runtime: Mapping[str, str]) -> None:
+    here = runtime_of("skops")
+    differing = [name for name in ("python", "scikit-learn", "numpy") if runtime.get(name) != here[name]]
+    if differing:
+        raise ConflictError(
+            "package.runtime", "this interpreter is not the one that the package was made with",
+            expected=", ".join(f"{name} {runtime.get(name)}" for name in differing),
+            found=", ".join(f"{name} {here[name]}" for name in differing),
+            next="convert it, or rebuild it: `filiera plan` shows the training that this takes",
+        )  # fmt: skip
+
+
+def _minor() -> str:
+    return ".".join(platform.python_version_tuple()[:2])
+
+
+def _version(name: str) -> str:
+    for known in (name, f"{name}-cpu"):
+        try:
+            return importlib.metadata.version(known)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return ""

@@ -1,158 +1,193 @@
-"""Predict: load a checked package in a child process and ask it."""
+"""Predictions of packaged models: as a parameter of a table, of training rows, and for the serving worker."""
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from filiera.errors import UnavailableError
-from filiera.runner.package import schema_of, strange_parts
+from filiera.errors import UsageError, nearest
+from filiera.runner.fit import frame_of, predict_frame
+from filiera.runner.matrix import Floats, Window, hash_keys, pack, read_matrix, unpack
+from filiera.runner.package import load_package
 
-Values = npt.NDArray[np.float64]
-#: Packages of these libraries are only read by the version that wrote them.
-LIBRARIES = ("numpy", "scikit-learn", "skops", "lightgbm", "xgboost")
-
-
-def runtime_of(kind: str) -> dict[str, str]:
-    """The versions that a package of this format needs, as they are here."""
-    from importlib.metadata import version
-
-    names = {"skops": ("numpy", "scikit-learn", "skops"), "lightgbm": ("lightgbm",), "xgboost": ("xgboost-cpu",)}
-    found = {name: version(name) for name in names.get(kind, ())}
-    return {"python": ".".join(platform.python_version_tuple()[:2])} | found
+Emit = Callable[[Any], None]
+_loaded: dict[str, Any] = {}  #: the newest packages of this process, by digest
+MOST_LOADED = 4
 
 
-def runtime(arguments: Mapping[str, Any], _inputs: Sequence[memoryview], _emit: Callable[[Any], None]) -> dict[str, str]:
-    """Task: the versions that a package of `format` needs."""
-    return runtime_of(arguments["format"])
-
-
-def load(package: bytes, kind: str, needed: Mapping[str, str]) -> Any:
-    """A model from its package.
-
-    Raises:
-        UnavailableError: the runtime differs from the one the package was written with, or a type is not on the list.
-    """
-    here = runtime_of(kind)
-    if dict(needed) != here:
-        differs = ", ".join(f"{n} {needed.get(n)} here {here.get(n)}" for n in sorted({*needed, *here}) if needed.get(n) != here.get(n))
-        raise UnavailableError(
-            "model.runtime", "this runtime is not the one the model was made with", found=differs,
-            next="serve it with its own runtime, or train and release it again",
-        )
-    if kind == "lightgbm":
-        import lightgbm
-
-        return lightgbm.Booster(model_str=package.decode())
-    if kind == "xgboost":
-        return _load_xgboost(package)
-    schema = schema_of(package)
-    strange = sorted(strange_parts(schema))
-    if strange:
-        raise UnavailableError("model.unsafe", "the package holds types that are not on the list", found=strange[0])
-    import skops.io
-
-    return skops.io.loads(package, trusted=sorted(_named(schema)))
-
-
-def _named(schema: Any) -> set[str]:
-    """Types of a schema that was checked against the list."""
-    if isinstance(schema, list):
-        return set().union(*(_named(value) for value in schema)) if schema else set()
-    if not isinstance(schema, dict):
-        return set()
-    own = {f"{schema['__module__']}.{schema['__class__']}"} if "__class__" in schema else set()
-    return own.union(*(_named(value) for value in schema.values()))
-
-
-def _load_xgboost(package: bytes) -> Any:
-    import xgboost
-
-    booster = xgboost.Booster()
-    booster.load_model(bytearray(package))
-    return booster
-
-
-def ask(model: Any, kind: str, values: Values) -> Values:
-    """One prediction a row; `values` has shape (rows, features)."""
-    if kind == "xgboost":
-        import xgboost
-
-        return np.asarray(model.predict(xgboost.DMatrix(values)), np.float64)
-    return np.asarray(model.predict(values), np.float64).reshape(-1)
-
-
-@lru_cache(maxsize=4)
-def _cached(package: bytes, kind: str, needed: tuple[tuple[str, str], ...]) -> Any:
-    return load(package, kind, dict(needed))
-
-
-def predict(
-    arguments: Mapping[str, Any], inputs: Sequence[memoryview], _emit: Callable[[Any], None]
-) -> dict[str, Any]:
-    """Task: ask a model.
+class PackagedModel:
+    """A model version as a table function sees it: `predict(frame)`, never in-sample.
 
     Args:
-        arguments: `format`, `runtime` and `width`, the number of features.
-        inputs: the package, and the rows as float64 in C order.
-    """
-    needed = tuple(sorted(arguments["runtime"].items()))
-    model = _cached(bytes(inputs[0]), arguments["format"], needed)
-    values = np.frombuffer(inputs[1], np.float64).reshape(-1, arguments["width"])
-    return {"predictions": ask(model, arguments["format"], values).tolist()}
-
-
-class LoadedModel:
-    """What a table function gets for a `fl.Model` parameter.
-
-    Rows with a time before the model's last training instant get the out-of-window prediction of their key, null
-    where there is none; later rows get the model's own. So no value is ever in-sample.
+        model: the loaded package.
+        facts: `inputs` (name, type, categories), `train_high_us`, `key` (without the time), `time`.
+        predictions: buffer of out-of-window predictions, or None.
     """
 
-    def __init__(self, arguments: Mapping[str, Any], inputs: Sequence[memoryview]) -> None:
-        self._arguments = arguments
-        self._model = load(bytes(inputs[0]), arguments["format"], arguments["runtime"])
-        self._honest = np.frombuffer(inputs[1], np.float32)
-        lanes = np.frombuffer(inputs[2], np.uint64).reshape(-1, 2)
-        self._order = np.argsort(lanes[:, 0], kind="stable")
-        self._keys = lanes[self._order]
+    def __init__(self, model: Any, facts: Mapping[str, Any], predictions: bytes | memoryview | None = None) -> None:
+        self._model = model
+        self._facts = facts
+        self._known = _known(predictions) if predictions is not None else None
 
-    def predict(self, frame: Any) -> Any:
-        """One prediction a row of a pandas frame, as a series with its index."""
-        import pandas as pd
+    def predict(self, frame: Any) -> Floats:
+        """One prediction a row, shape (rows,), in the target's unit.
 
-        a = self._arguments
-        values = np.column_stack([_codes(frame[n], a["categories"].get(n)) for n in a["features"]])
-        predicted = ask(self._model, a["format"], values) if len(frame) else np.zeros(0)
-        if a["time"] is not None and a["train_high_us"] is not None:
-            times = pd.to_datetime(frame[a["time"]], utc=True).astype("datetime64[us, UTC]").astype("int64").to_numpy()
-            known = times < a["train_high_us"]
-            predicted = np.where(known, self._out_of_window(frame), predicted)
-        return pd.Series(predicted, index=frame.index)
+        Rows before the end of the training get what a fit that had not seen them said; NaN where there is none.
 
-    def _out_of_window(self, frame: Any) -> Values:
-        import pyarrow as pa
+        Raises:
+            UsageError: an input, the time or a key column is missing.
+        """
+        columns = _columns(frame)
+        count = len(next(iter(columns.values()))) if columns else 0
+        times = _times(columns, self._facts["time"])
+        later = times >= self._facts["train_high_us"]
+        found: Floats = np.full(count, np.nan)
+        if later.any():
+            found[later] = self.predict_inputs({name: values[later] for name, values in columns.items()})
+        if self._known is not None and not later.all():
+            earlier = np.flatnonzero(~later)
+            keys = [_column(columns, name)[earlier] for name in self._facts["key"]]
+            hashes = hash_keys(keys) if keys else np.zeros(len(earlier), np.uint64)
+            found[earlier] = _look_up(self._known, times[earlier], hashes)
+        return found
 
-        from filiera.lake.semantic import hash_rows
-
-        key = self._arguments["key"]
-        table = pa.Table.from_pandas(frame[key], preserve_index=False)
-        lanes = hash_rows(table, key, None).key
-        place = np.minimum(np.searchsorted(self._keys[:, 0], lanes[:, 0]), max(len(self._keys) - 1, 0))
-        if not len(self._keys):
-            return np.full(len(frame), np.nan)
-        same = np.all(self._keys[place] == lanes, axis=1)
-        return np.where(same, self._honest[self._order[place]], np.nan).astype(np.float64)
+    def predict_inputs(self, columns: Mapping[str, Any]) -> Floats:
+        """The package's own answer, whenever the rows are from; for rows that have no time."""
+        x = np.column_stack([_input(columns, column) for column in self._facts["inputs"]])
+        names = [column["name"] for column in self._facts["inputs"]]
+        return predict_frame(self._model, frame_of(_frame_kind(self._model), x, names))
 
 
-def _codes(column: Any, categories: Sequence[str] | None) -> Values:
-    if not categories:
-        return np.asarray(column.astype("float64"), np.float64)
-    place = {word: float(index) for index, word in enumerate(categories)}
-    return np.array([place.get(word, np.nan) for word in column.astype(object)], np.float64)
+def load_model(
+    package: bytes | memoryview, facts: Mapping[str, Any], predictions: bytes | memoryview | None = None
+) -> PackagedModel:
+    """The model of a package, checked.
 
+    Args:
+        package: bytes of record.
+        facts: `format`, `runtime`, `inputs`, `train_high_us`, `key`, `time`.
+        predictions: buffer of out-of-window predictions.
+    """
+    return PackagedModel(load_package(package, facts["format"], facts["runtime"]), facts, predictions)
+
+
+def predict(arguments: Mapping[str, Any], inputs: Sequence[memoryview], _emit: Emit) -> dict[str, Any]:
+    """Task: predictions for plain records, for the serving worker; the package stays loaded between calls.
+
+    Args:
+        arguments: `digest` of the package, `facts` as of `load_model`, and `records`, a list of name -> value.
+        inputs: the package.
+    """
+    model = _loaded.get(arguments["digest"])
+    if model is None:
+        model = load_model(bytes(inputs[0]), arguments["facts"])
+        while len(_loaded) >= MOST_LOADED:
+            del _loaded[next(iter(_loaded))]
+        _loaded[arguments["digest"]] = model
+    names = [column["name"] for column in arguments["facts"]["inputs"]]
+    records = arguments["records"]
+    columns = {name: np.array([record.get(name) for record in records], object) for name in names}
+    return {"predictions": [float(value) for value in model.predict_inputs(columns)] if records else []}
+
+
+def predict_matrix(arguments: Mapping[str, Any], inputs: Sequence[memoryview], emit: Emit) -> dict[str, Any]:
+    """Task: what a package says of training rows; for judging a champion. Emits blocks `row` and `prediction`.
+
+    Args:
+        arguments: `facts` as of `load_model`, and `windows`: the rows of their test ranges.
+        inputs: the training rows, the package.
+
+    Raises:
+        UsageError: the rows do not have an input of the package any more.
+    """
+    matrix = read_matrix(inputs[0])
+    model = load_model(bytes(inputs[1]), arguments["facts"])
+    rows = [matrix.split(Window(*values))[1] for values in arguments["windows"]]
+    columns = dict(zip(matrix.features, matrix.x.T, strict=True))
+    coded = {column["name"]: column for column in matrix.header["inputs"]}
+    for name in {column["name"] for column in arguments["facts"]["inputs"]} & set(coded):
+        if coded[name]["type"] == "category":
+            words = np.array([*coded[name]["categories"], None], object)
+            codes = columns[name]
+            columns[name] = words[np.where(np.isfinite(codes), codes, len(words) - 1).astype(int)]
+    found = [model.predict_inputs({name: values[part] for name, values in columns.items()}) for part in rows]
+    row = np.concatenate([np.arange(part.start, part.stop) for part in rows]).astype(np.int64)
+    emit(b"".join(pack({"kind": "predictions", "rows": len(row)}, {"row": row, "prediction": np.concatenate(found)})))
+    return {"rows": len(row)}
+
+
+def _frame_kind(model: Any) -> str:
+    return "pandas" if hasattr(model, "feature_names_in_") else "numpy"
+
+
+def _columns(frame: Any) -> dict[str, Any]:
+    """Columns of any frame as arrays."""
+    if isinstance(frame, Mapping):
+        return {name: np.asarray(values) for name, values in frame.items()}
+    if hasattr(frame, "column_names"):  # pyarrow
+        return {name: frame[name].to_pandas().to_numpy() for name in frame.column_names}
+    return {str(name): frame[name].to_numpy() for name in frame.columns}
+
+
+def _column(columns: Mapping[str, Any], name: str) -> Any:
+    if name not in columns:
+        raise UsageError(
+            "predict.column_missing",
+            f"the rows have no column {name}",
+            found=", ".join(columns),
+            next=nearest(name, columns),
+        )
+    return columns[name]
+
+
+def _input(columns: Mapping[str, Any], column: Mapping[str, Any]) -> Floats:
+    values = _column(columns, column["name"])
+    if column["type"] == "category":
+        codes = {word: float(place) for place, word in enumerate(column["categories"] or [])}
+        return np.array(
+            [codes.get(str(value), np.nan) if value is not None else np.nan for value in values], np.float64
+        )
+    try:
+        found: Floats = np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            "predict.column_type", f"column {column['name']} holds no numbers", expected="numbers"
+        ) from error
+    return found
+
+
+def _times(columns: Mapping[str, Any], name: str) -> npt.NDArray[np.int64]:
+    import pandas as pd
+
+    values = pd.to_datetime(pd.Series(_column(columns, name)), utc=True)
+    times: npt.NDArray[np.int64] = values.dt.as_unit("us").astype("int64").to_numpy()
+    return times
+
+
+def _known(buffer: bytes | memoryview) -> dict[str, npt.NDArray[Any]]:
+    """Predictions sorted for looking up."""
+    _, blocks = unpack(buffer)
+    mixed = _mix(blocks["time"], blocks["key"])
+    order = np.argsort(mixed, kind="stable")
+    return {"mixed": mixed[order], "prediction": blocks["prediction"][order]}
+
+
+def _look_up(
+    known: Mapping[str, npt.NDArray[Any]], times: npt.NDArray[np.int64], keys: npt.NDArray[np.uint64]
+) -> Floats:
+    mixed = _mix(times, keys)
+    if not len(known["mixed"]):
+        return np.full(len(mixed), np.nan)
+    place = np.minimum(np.searchsorted(known["mixed"], mixed), len(known["mixed"]) - 1)
+    found: Floats = np.where(known["mixed"][place] == mixed, known["prediction"][place].astype(np.float64), np.nan)
+    return found
+
+
+def _mix(times: npt.NDArray[np.int64], keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    mixed = (times.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) ^ keys
+    mixed ^= mixed >> np.uint64(29)
+    found: npt.NDArray[np.uint64] = mixed * np.uint64(0xBF58476D1CE4E5B9)
+    return found

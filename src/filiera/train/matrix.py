@@ -44,7 +44,9 @@ def share_matrix(
     target = _numbers(table, model.predicts)
     kept = np.isfinite(target)
     if not kept.any():
-        raise ContractError("train.no_target", f"no row has a value of {model.predicts}", found=f"{table.num_rows} rows")
+        raise ContractError(
+            "train.no_target", f"no row has a value of {model.predicts}", found=f"{table.num_rows} rows"
+        )
     if not kept.all():
         table, target = table.filter(pa.array(kept)), target[kept]
     identity = [name for name in key if name != time]
@@ -104,7 +106,11 @@ def _features(
     for place, name in enumerate(names):
         column = table[name]
         kind, categories = "float", None
-        if pa.types.is_dictionary(column.type) or pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        if (
+            pa.types.is_dictionary(column.type)
+            or pa.types.is_string(column.type)
+            or pa.types.is_large_string(column.type)
+        ):
             kind = "category"
             x[:, place], categories = _codes(column)
         elif pa.types.is_floating(column.type) or pa.types.is_integer(column.type) or pa.types.is_boolean(column.type):

@@ -20,7 +20,9 @@ from filiera.core.trial import Trial, TrialState
 STARTUP = 10  #: first trials are drawn at random
 
 
-def propose(space: Sequence[Parameter], seed: int, number: int, trials: Sequence[Trial], lag: int | None) -> dict[str, Any]:
+def propose(
+    space: Sequence[Parameter], seed: int, number: int, trials: Sequence[Trial], lag: int | None
+) -> dict[str, Any]:
     """Settings of trial `number`.
 
     Args:
@@ -62,7 +64,9 @@ def default_settings(space: Sequence[Parameter]) -> dict[str, Any]:
 def fit_to_space(space: Sequence[Parameter], settings: Mapping[str, Any]) -> dict[str, Any]:
     """A champion's settings in today's space: unknown names left out, missing ones by default, bounds kept."""
     return {
-        parameter.name: _bounded(parameter, settings[parameter.name]) if parameter.name in settings else _middle(parameter)
+        parameter.name: _bounded(parameter, settings[parameter.name])
+        if parameter.name in settings
+        else _middle(parameter)
         for parameter in space
     }
 
@@ -99,9 +103,7 @@ def _distribution(parameter: Parameter) -> optuna.distributions.BaseDistribution
     return optuna.distributions.FloatDistribution(parameter.low, parameter.high, log=parameter.log)
 
 
-def _past(
-    trial: Trial, distributions: Mapping[str, Any], number: int, lag: int | None
-) -> optuna.trial.FrozenTrial:
+def _past(trial: Trial, distributions: Mapping[str, Any], number: int, lag: int | None) -> optuna.trial.FrozenTrial:
     hidden = trial.state is TrialState.RUNNING or (lag is not None and trial.number > number - lag)
     state = optuna.trial.TrialState.FAIL
     if hidden:
