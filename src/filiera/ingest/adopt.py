@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 
 from filiera.core.batch import SourceFile
-from filiera.core.contract import OPEN, PERSONAL, Column, ColumnType, Contract, FileFormat, Reading
+from filiera.core.contract import PERSONAL, Column, ColumnType, Contract, FileFormat, Reading
 from filiera.errors import ContractError
 from filiera.ingest import guess
 from filiera.ingest.batch import Opener, check_file
@@ -216,7 +216,7 @@ def _times(sample: _Sample) -> tuple[dict[str, str | None], list[str]]:
 
 def _column(name: str, raw: str, sample: _Sample, moments: Mapping[str, str | None]) -> Column:
     cells = sample.cells.get_column(raw)
-    filled, personal = cells.drop_nulls(), OPEN
+    filled = cells.drop_nulls()
     known = sample.known.get(raw)
     if raw in moments:
         kind = ColumnType.TIME
@@ -224,7 +224,6 @@ def _column(name: str, raw: str, sample: _Sample, moments: Mapping[str, str | No
         kind = known
     else:
         kind = guess.kind_of(raw, filled, sample.reading.decimal)
-    personal = guess.column_class(raw, filled)
     zoned = kind is ColumnType.TIME and not bool(filled.head(1000).str.contains(r"(Z|UTC|[+-]\d{2}:?\d{2})$").all())
     return Column(
         name=name,
@@ -233,7 +232,7 @@ def _column(name: str, raw: str, sample: _Sample, moments: Mapping[str, str | No
         optional=cells.null_count() > 0,
         zone="UTC" if zoned else None,
         format=moments.get(raw),
-        column_class=personal,
+        column_class=guess.column_class(raw, filled),
     )
 
 
@@ -332,7 +331,8 @@ def _comment(column: Column, sample: _Sample) -> str:
         finite = guess.numbers(cells, sample.reading.decimal).drop_nulls()
         finite = finite.filter(finite.is_finite())
         if len(finite):
-            parts.append(f"seen {finite.min():.6g} to {finite.max():.6g}")
+            low, high = finite.sort().gather([0, -1]).to_list()
+            parts.append(f"seen {low:.10g} to {high:.10g}")
     if column.type is ColumnType.FLOAT:
         hint = guess.unit_hint(column.origin[0])
         parts.append(f'unit = "{hint}"?' if hint else "unit = ?")

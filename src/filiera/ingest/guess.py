@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import keyword
 import re
 import unicodedata
@@ -9,14 +10,14 @@ from collections.abc import Iterable
 
 import polars as pl
 
-from filiera.core.contract import PERSONAL, Column, ColumnType
+from filiera.core.contract import OPEN, PERSONAL, Column, ColumnType
 from filiera.ingest import times
 
 NULL_WORDS = ("NA", "N/A", "n/a", "NaN", "nan", "NAN", "null", "NULL", "None", "none", "-", "--", "?", "#N/A", "nil")
 _DAY_FIRST = ("%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y", "%d/%m/%y", "%d.%m.%y")
 _MONTH_FIRST = ("%m/%d/%Y", "%m-%d-%Y", "%m/%d/%y")
 _OTHER_DATES = ("%Y/%m/%d", "%Y.%m.%d", "00%y-%m-%d")
-_CLOCKS = (" %H:%M:%S%.f", " %H:%M", " %I:%M:%S %p", " %I:%M %p", "")
+_CLOCKS = (" %H:%M:%S", " %H:%M:%S%.f", " %H:%M", " %I:%M:%S %p", " %I:%M %p", "")
 _PACKED = ("%Y%m%d%H%M%S", "%Y%m%d %H%M%S", "%Y%m%d")
 _CATEGORY_VALUES = 200
 _COUNTED = {"id", "no", "nr", "num", "number", "count", "index", "seq", "year", "month", "day", "hour", "flag", "code"}
@@ -53,7 +54,8 @@ def asset_names(raws: Iterable[str]) -> list[str]:
         stem = "_".join(words(raw)) or "column"
         stem = (f"c_{stem}" if stem[0].isdigit() else stem)[:58].rstrip("_")
         stem = f"{stem}_" if keyword.iskeyword(stem) else stem
-        name = next(n for n in (stem, *(f"{stem.rstrip('_')}_{i}" for i in range(2, 10**6))) if n not in taken)
+        numbered = (f"{stem.rstrip('_')}_{number}" for number in itertools.count(2))
+        name = next(name for name in itertools.chain([stem], numbered) if name not in taken)
         taken.add(name)
         names.append(name)
     return names
@@ -91,16 +93,22 @@ def numbers(cells: pl.Series, decimal: str) -> pl.Series:
 
 def time_formats(cells: pl.Series) -> list[str | None]:
     """Formats under which at least 19 in 20 cells are times between 1900 and 2200; None is ISO 8601."""
-    if not len(cells) or cells.str.len_chars().max() < 6 or is_number(cells, ".") and cells.str.len_chars().max() < 8:  # type: ignore[operator]
+    head = cells.head(200)
+    if not len(head) or not head.str.contains(r"\d.*\d").all():
         return []
-    column = Column(name="t", origin=("t",), type=ColumnType.TIME)
-    if _fits(cells, times.parse(column, pl.col("t"), [])):
+    packed = bool(head.str.contains(r"^(19|20|21)\d{6}(\d{6})?$").all())
+    if head.str.contains(r"^[+-]?\d*[.,]?\d*$").all() and not packed:
+        return []
+    iso = times.parse(Column(name="t", origin=("t",), type=ColumnType.TIME), pl.col("t"), [])
+    if not packed and _fits(head, iso) and _fits(cells, iso):
         return [None]
     dates = (*_DAY_FIRST, *_MONTH_FIRST, *_OTHER_DATES)
-    patterns = [*(date + clock.removesuffix("%.f") for date in dates for clock in _CLOCKS), *_PACKED]
-    head = cells.head(1000)
-    likely = [p for p in patterns if _fits(head, pl.col("t").str.to_datetime(p, strict=False, time_unit="us"))]
-    return [p for p in likely if _fits(cells, pl.col("t").str.to_datetime(p, strict=False, time_unit="us"))]
+    patterns = _PACKED if packed else [date + clock for date in dates for clock in _CLOCKS]
+    return [pattern for pattern in patterns if _fits(head, _moment(pattern)) and _fits(cells, _moment(pattern))]
+
+
+def _moment(pattern: str) -> pl.Expr:
+    return pl.col("t").str.to_datetime(pattern, strict=False, time_unit="us")
 
 
 def _fits(cells: pl.Series, parsed: pl.Expr) -> bool:
@@ -140,9 +148,8 @@ def column_class(raw: str, cells: pl.Series) -> str:
     """`personal` where name or values look like those of people."""
     parts = words(raw)
     named = any(_PERSONAL.match(part) for part in parts) or parts == ["name"] or parts[:2] in (["full", "name"],)
-    return (
-        PERSONAL if named or (len(cells) > 0 and bool(cells.head(1000).str.contains(_EMAIL).mean() > 0.5)) else "open"
-    )  # type: ignore[operator]
+    mails = int(cells.head(1000).str.contains(_EMAIL).sum())
+    return PERSONAL if named or mails > len(cells.head(1000)) // 2 else OPEN
 
 
 def unit_hint(raw: str) -> str | None:

@@ -35,7 +35,7 @@ def check_parquet(path: Path, file: SourceFile, contract: Contract) -> Iterator[
     """Pieces of a Parquet file; see `filiera.ingest.batch.check_file`."""
     try:
         yield from _pieces(path, file, contract)
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
         raise ContractError(
             "contract.not_parquet",
             "the file is no Parquet file, or it is damaged",
@@ -54,13 +54,17 @@ def _pieces(path: Path, file: SourceFile, contract: Contract) -> Iterator[Piece]
         ignored = ignored_names(schema.names, contract)
         wanted = [name for name in schema.names if name not in ignored]
         _refuse_nested(schema, wanted, file)
-        number, left = 0, source.metadata.num_rows
-        if left == 0:
+        number, total = 0, source.metadata.num_rows
+        if total == 0:
             yield Piece(finish(_raw_rows(schema.empty_table().select(wanted), 0, ignored), file, contract), 0, True)
         for part in source.iter_batches(PIECE_ROWS, columns=wanted):
-            left -= part.num_rows
-            yield Piece(finish(_raw_rows(pa.Table.from_batches([part]), number, ignored), file, contract), 0, left <= 0)
+            rows = _raw_rows(pa.Table.from_batches([part]), number, ignored)
             number += part.num_rows
+            if number > total:
+                break
+            yield Piece(finish(rows, file, contract), 0, number == total)
+        if number != total:
+            raise pa.ArrowInvalid(f"it says that it holds {total} rows, and holds others")
 
 
 def _refuse_excess(metadata: pq.FileMetaData, file: SourceFile) -> None:
@@ -90,6 +94,7 @@ def _refuse_nested(schema: pa.Schema, wanted: Sequence[str], file: SourceFile) -
 
 
 def _raw_rows(table: pa.Table, number: int, ignored: tuple[str, ...]) -> RawRows:
+    table = _checked(table)
     frame = pl.DataFrame(pl.from_arrow(table))
     frame = frame.with_columns(
         pl.col(name).cast(pl.String)
@@ -104,6 +109,14 @@ def _raw_rows(table: pa.Table, number: int, ignored: tuple[str, ...]) -> RawRows
         originals=_originals(table, number),
         ignored=ignored,
     )
+
+
+def _checked(table: pa.Table) -> pa.Table:
+    """The table without metadata, once all its texts are known to be texts: the next library takes them on trust."""
+    schema = pa.schema([(field.name, field.type) for field in table.schema])
+    str(schema)  # a damaged name or zone is no UTF-8, and says so here
+    table.validate(full=True)
+    return table.cast(schema)
 
 
 def _originals(table: pa.Table, number: int) -> Originals:

@@ -24,8 +24,8 @@ _NEWLINE, _QUOTE, _RETURN = 10, 34, 13
 class LongRecord:
     """A record over the limit."""
 
-    index: int  #: its place among the records of its chunk
-    size_bytes: int
+    size_bytes: int  #: without its line end
+    span_bytes: int  #: with it
     head: bytes  #: its first bytes
 
 
@@ -55,8 +55,8 @@ def read_chunks(stream: BinaryIO, *, offset: int, line: int, max_record_bytes: i
                 break  # one record fills all of it
         cut = len(buffer) if ended else _last_border(buffer)
         if cut == 0 and not ended:
-            size, head, rest = _skip_record(stream, bytes(buffer))
-            long = (LongRecord(0, size, head),)
+            size, ended_by_line, head, rest = _skip_record(stream, bytes(buffer))
+            long = (LongRecord(size - ended_by_line, size, head),)
             yield Chunk(b"", offset, line, long, last=False)
             offset, line, buffer = offset + size, line + 1, bytearray(rest)
             continue
@@ -86,17 +86,17 @@ def _last_border(buffer: bytearray, searched: int = 0) -> int:
     return buffer.rfind(b"\n") + 1  # quotes do not balance: a line end is a border
 
 
-def _skip_record(stream: BinaryIO, begun: bytes) -> tuple[int, bytes, bytes]:
-    """Read past one over-long record: its size with the line end, its head, and what came after it."""
+def _skip_record(stream: BinaryIO, begun: bytes) -> tuple[int, bool, bytes, bytes]:
+    """Read past one over-long record: its size, whether a line end closed it, its head, and what came after."""
     size, head, block = 0, begun[:RAW_BYTES], begun
     while True:
         place = block.find(b"\n")
         if place >= 0:
-            return size + place + 1, head, block[place + 1 :]
+            return size + place + 1, True, head, block[place + 1 :]
         size += len(block)
         block = stream.read(READ_BYTES)
         if not block:
-            return size, head, b""
+            return size, False, head, b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ def check_text(path: Path, file: SourceFile, contract: Contract, opened: Opener,
 
 def _end(chunk: Chunk) -> int:
     whole = chunk.content.rfind(b"\n") + 1
-    return chunk.offset + whole + sum(record.size_bytes for record in chunk.long)
+    return chunk.offset + whole + sum(record.span_bytes for record in chunk.long)
 
 
 def _read_header(stream: BinaryIO, file: SourceFile, contract: Contract) -> bytes:
@@ -304,7 +304,10 @@ def _raw_rows(
     number: int,
     ignored: tuple[str, ...],
 ) -> RawRows:
-    refused: list[Refusal] = [(number + 1 + int(i), str(bad[i]), "", "") for i in np.flatnonzero(bad != "")]
+    refused: list[Refusal] = []
+    for i in np.flatnonzero(bad != ""):
+        size = f"{records.ends[i] - records.starts[i]} bytes" if bad[i] == "too_long" else ""
+        refused.append((number + 1 + int(i), str(bad[i]), "", size))
     first_long = number + 1 + len(bad)
     refused += [(first_long + i, "too_long", "", f"{long.size_bytes} bytes") for i, long in enumerate(chunk.long)]
     return RawRows(
