@@ -20,7 +20,7 @@ from filiera.ingest.draft import Draft, to_toml
 __all__ = ["Draft", "examine", "to_toml"]
 
 SAMPLE_BYTES = 1 << 20  #: looked at for format, encoding and delimiter
-SAMPLE_ROWS = 1_000_000  #: looked at for types, ranges and keys
+SAMPLE_ROWS = 250_000  #: looked at for types, ranges and keys
 _DELIMITERS = ",;\t|"
 _TIME_NAMES = {"time", "timestamp", "datetime", "date", "at", "ts", "when", "created", "start", "begin"}
 _DEVICE_NAMES = (
@@ -53,6 +53,8 @@ def examine(path: Path, opened: Opener) -> Draft:
     """
     sample = _read(path, _reading(path, opened), opened)
     raws = sample.cells.columns
+    if sample.cells.is_empty():
+        raise _empty(path)
     moments, questions = _times(sample)
     columns = [_column(name, raw, sample, moments) for name, raw in zip(guess.asset_names(raws), raws, strict=True)]
     composed = _composed(sample, {column.name for column in columns})
@@ -79,10 +81,7 @@ def _reading(path: Path, opened: Opener) -> Reading:
     if head.startswith(b"PAR1"):
         return Reading(format=FileFormat.PARQUET)
     if not head.removeprefix(b"\xef\xbb\xbf").strip():
-        raise ContractError(
-            "collect.file_empty", "the file is empty", expected="a sample with some records", where=path.name,
-            next="give a file that holds data",
-        )  # fmt: skip
+        raise _empty(path)
     if b"\0" in head[:4096]:
         raise ContractError(
             "contract.encoding", "the file is no text in UTF-8 or cp1252, and no Parquet file",
@@ -93,6 +92,16 @@ def _reading(path: Path, opened: Opener) -> Reading:
     if text.lstrip("\ufeff \t\r\n").startswith("{"):
         return Reading(format=FileFormat.JSONL, encoding=encoding)
     return Reading(format=FileFormat.CSV, encoding=encoding, delimiter=_delimiter(text.lstrip("\ufeff")))
+
+
+def _empty(path: Path) -> ContractError:
+    return ContractError(
+        "collect.file_empty",
+        "the file holds no records",
+        expected="a sample with a header and some records",
+        next="give a file that holds data",
+        where=path.name,
+    )
 
 
 def _decode(head: bytes) -> tuple[str, str]:
