@@ -56,11 +56,12 @@ class DirectEngine:
             json.dumps(value, allow_nan=False)
         except Exception as error:
             code = error.code if isinstance(error, FilieraError) else "work.failed"
-            found = {"kind": type(error).__name__, "code": code, "message": str(error), "details": traceback.format_exc()}
+            found = {"kind": type(error).__name__, "code": code, "message": str(error)}
+            found["details"] = traceback.format_exc()
             return Result(id=task.id, seconds=0.1, error=found)
         finally:
             if task.bundle:
                 sys.path.remove(task.bundle)
         return Result(
-            id=task.id, value=value, outputs=tuple(outputs), seconds=time.perf_counter() - began, cpu_seconds=0.1, peak_bytes=1 << 20
+            id=task.id, value=value, outputs=tuple(outputs), seconds=time.perf_counter() - began, peak_bytes=1 << 20
         )

@@ -1,8 +1,9 @@
 """Tasks that fit: one trial over its windows, the final fit, and a look at a model before any training.
 
 The user's function of an *estimator form* gets an empty frame of the features for its table parameter and gives an
-unfitted estimator, which is fitted here. Of a *trainer form* it gets `train` and `valid` (features and target) and gives
-a fitted model; `valid` is the newest fifth of the training rows, so the tested rows stay unseen. Each window starts from a fresh call.
+unfitted estimator, which is fitted here. Of a *trainer form* it gets `train` and `valid` (features and target) and
+gives a fitted model; `valid` is the newest fifth of the training rows, so the tested rows stay unseen. Each window
+starts from a fresh call.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from filiera.errors import WorkError
 from filiera.runner.matrix import Floats, Matrix, Rows, Window, pack, read_matrix
@@ -50,7 +52,8 @@ def fit_trial(arguments: Mapping[str, Any], inputs: Sequence[memoryview], _emit:
         inputs: the training rows.
 
     Raises:
-        WorkError: the function gave None, or something that cannot fit or predict, or a prediction that is no finite number.
+        WorkError: the function gave None, or something that cannot fit or predict, or a prediction is no finite
+            number.
     """
     matrix = read_matrix(inputs[0])
     scores = []
@@ -70,6 +73,8 @@ def refit(arguments: Mapping[str, Any], inputs: Sequence[memoryview], emit: Emit
 
     Args:
         arguments: as of `fit_trial`, and `range`: low and high of the final fit.
+        inputs: the training rows.
+        emit: takes the predictions, then the package.
     """
     matrix = read_matrix(inputs[0])
     warnings: set[str] = set()
@@ -121,9 +126,10 @@ def predict_frame(model: Any, frame: Any) -> Floats:
             expected=str(len(frame)),
             found=str(len(values)),
         )
-    if not np.isfinite(values).all():
+    wrong = int((~np.isfinite(values)).sum())
+    if wrong:
         raise WorkError(
-            "train.not_finite", "a prediction is no finite number", found=f"{int((~np.isfinite(values)).sum())} of {len(values)}",
+            "train.not_finite", "a prediction is no finite number", found=f"{wrong} of {len(values)}",
             next="look at missing values, or at a learning rate that is too high",
         )  # fmt: skip
     return values
@@ -147,7 +153,7 @@ def frame_of(kind: str, x: Floats, names: Sequence[str]) -> Any:
 
 
 def _fit(arguments: Mapping[str, Any], matrix: Matrix, rows: Rows, warnings: set[str]) -> Any:
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     _seed_all(arguments["seed"])
     with threadpool_limits(1):
@@ -251,7 +257,7 @@ def _early_stopping(estimator: Any, rows: int) -> list[str]:
 
 def _emit_predictions(matrix: Matrix, rows: list[Any], predictions: list[Floats], emit: Emit) -> None:
     row = np.concatenate(rows).astype(np.int64)
-    blocks = {
+    blocks: dict[str, npt.NDArray[Any]] = {
         "row": row,
         "time": matrix.time[row],
         "key": matrix.key[row],

@@ -2,7 +2,7 @@
 
 Layout, version 1: the eight bytes `FILMAT01`, the length of the header as little-endian uint64, the header as UTF-8
 JSON, padded with spaces to a multiple of 64 bytes from the start, then the blocks, each at a multiple of 64 again. The
-header's `blocks` maps a name to offset behind the header, dtype and shape. Blocks of training rows, sorted by (time, key):
+header's `blocks` maps a name to offset behind the header, dtype and shape. Blocks of training rows, sorted by time:
 
     x       float64 (rows, features)  C order; nulls are NaN, categories are codes (place in the sorted list)
     y       float64 (rows,)           the target, finite
@@ -83,7 +83,7 @@ def pack(header: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> l
         blocks[name] = [offset + gap, array.dtype.str, list(array.shape)]
         parts.append(b"\0" * gap)
         if array.nbytes:
-            parts.append(memoryview(np.ascontiguousarray(array)).cast("B"))
+            parts.append(memoryview(np.ascontiguousarray(array).view(np.uint8).reshape(-1).data))
         offset += gap + array.nbytes
     text = json.dumps({**header, "blocks": blocks}, sort_keys=True).encode()
     text += b" " * (-(16 + len(text)) % ALIGNMENT)

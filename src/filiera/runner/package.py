@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import io
 import platform
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from filiera.errors import ConflictError, UnavailableError, UsageError
 from filiera.runner.packagecheck import ESTIMATORS, TYPES, canonical_skops, inspect_package, read_skops
@@ -93,7 +96,21 @@ def _parts(model: Any) -> Iterator[Any]:
 def _dump_skops(model: Any) -> bytes:
     import skops.io
 
-    return canonical_skops(*read_skops(skops.io.dumps(model)))
+    schema, members = read_skops(skops.io.dumps(model))
+    return canonical_skops(schema, {name: _without_gaps(data) for name, data in members.items()})
+
+
+def _without_gaps(data: bytes) -> bytes:
+    """An array whose bytes between fields are zero; they hold whatever the memory held before."""
+    array = np.load(io.BytesIO(data), allow_pickle=False)
+    if array.dtype.names is None:
+        return data
+    clean = np.zeros(array.shape, array.dtype)
+    for name in array.dtype.names:
+        clean[name] = array[name]
+    out = io.BytesIO()
+    np.save(out, clean, allow_pickle=False)
+    return out.getvalue()
 
 
 def _load_skops(data: bytes) -> Any:

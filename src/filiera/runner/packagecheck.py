@@ -26,75 +26,58 @@ MOST_DEPTH = 200
 EPOCH = (1980, 1, 1, 0, 0, 0)  #: earliest time that an archive can hold
 SKOPS_PROTOCOL = 2
 
-_SK = "sklearn."
+_ARRAYS = "ndarray bool bool_ int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64"
+_LOSSES = """
+CyHalfSquaredError CyAbsoluteError CyPinballLoss CyHuberLoss CyHalfPoissonLoss CyHalfGammaLoss CyHalfTweedieLoss
+CyHalfTweedieLossIdentity CyExponentialLoss
+"""
+_OBJECTS = """
+_loss.link.IdentityLink _loss.link.LogLink _loss.link.Interval _loss.loss.HalfSquaredError _loss.loss.AbsoluteError
+_loss.loss.PinballLoss _loss.loss.HuberLoss _loss.loss.HalfPoissonLoss _loss.loss.HalfGammaLoss
+_loss.loss.HalfTweedieLoss _loss.loss.HalfTweedieLossIdentity compose._column_transformer.ColumnTransformer
+compose._target.TransformedTargetRegressor dummy.DummyRegressor ensemble._bagging.BaggingRegressor
+ensemble._forest.ExtraTreesRegressor ensemble._forest.RandomForestRegressor ensemble._gb.GradientBoostingRegressor
+ensemble._hist_gradient_boosting.binning._BinMapper
+ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingRegressor
+ensemble._hist_gradient_boosting.predictor.TreePredictor ensemble._voting.VotingRegressor
+ensemble._weight_boosting.AdaBoostRegressor impute._base.SimpleImputer impute._base.MissingIndicator
+linear_model._base.LinearRegression linear_model._bayes.BayesianRidge linear_model._bayes.ARDRegression
+linear_model._coordinate_descent.Lasso linear_model._coordinate_descent.LassoCV
+linear_model._coordinate_descent.ElasticNet linear_model._coordinate_descent.ElasticNetCV
+linear_model._huber.HuberRegressor linear_model._quantile.QuantileRegressor linear_model._glm.glm.PoissonRegressor
+linear_model._glm.glm.GammaRegressor linear_model._glm.glm.TweedieRegressor linear_model._ridge.Ridge
+linear_model._ridge.RidgeCV linear_model._stochastic_gradient.SGDRegressor
+neural_network._multilayer_perceptron.MLPRegressor neural_network._stochastic_optimizers.AdamOptimizer
+neural_network._stochastic_optimizers.SGDOptimizer pipeline.Pipeline pipeline.FeatureUnion
+preprocessing._label.LabelBinarizer preprocessing._data.MaxAbsScaler preprocessing._data.MinMaxScaler
+preprocessing._data.Normalizer preprocessing._data.PowerTransformer preprocessing._data.QuantileTransformer
+preprocessing._data.RobustScaler preprocessing._data.StandardScaler preprocessing._discretization.KBinsDiscretizer
+preprocessing._encoders.OneHotEncoder preprocessing._encoders.OrdinalEncoder
+preprocessing._polynomial.PolynomialFeatures svm._classes.SVR svm._classes.LinearSVR
+tree._classes.DecisionTreeRegressor tree._classes.ExtraTreeRegressor
+"""
+_VALUES = "builtins.str builtins.int builtins.float builtins.bool numpy.float64 numpy.float32 numpy.int64"
+
+
+def _listed(names: str, prefix: str = "") -> frozenset[str]:
+    return frozenset(prefix + name for name in names.split())
+
+
 #: Exactly these types may stand in a package, by the kind of node that holds them.
 TYPES: Mapping[str, frozenset[str]] = {
-    "JsonNode": frozenset({"builtins.str"}),
-    "DictNode": frozenset({"builtins.dict", "collections.OrderedDict", _SK + "utils._bunch.Bunch"}),
-    "ListNode": frozenset({"builtins.list"}),
-    "TupleNode": frozenset({"builtins.tuple"}),
-    "SliceNode": frozenset({"builtins.slice"}),
-    "DTypeNode": frozenset({"numpy.dtype"}),
-    "NdArrayNode": frozenset(
-        "numpy." + name
-        for name in "ndarray bool bool_ int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64".split()
-    ),
-    "TypeNode": frozenset(
-        {
-            "builtins.str",
-            "builtins.int",
-            "builtins.float",
-            "builtins.bool",
-            "numpy.float64",
-            "numpy.float32",
-            "numpy.int64",
-        }
-    ),
-    "RandomStateNode": frozenset({"numpy.random.mtrand.RandomState"}),
-    "RandomGeneratorNode": frozenset({"numpy.random._generator.Generator"}),
-    "TreeNode": frozenset({_SK + "tree._tree.Tree"}),
-    "LossNode": frozenset(
-        _SK + "_loss._loss." + name
-        for name in (
-            "CyHalfSquaredError CyAbsoluteError CyPinballLoss CyHuberLoss CyHalfPoissonLoss CyHalfGammaLoss "
-            "CyHalfTweedieLoss CyHalfTweedieLossIdentity CyExponentialLoss"
-        ).split()
-    ),
-    "ObjectNode": frozenset(
-        _SK + name
-        for name in (
-            "_loss.link.IdentityLink _loss.link.LogLink _loss.link.Interval "
-            "_loss.loss.HalfSquaredError _loss.loss.AbsoluteError _loss.loss.PinballLoss _loss.loss.HuberLoss "
-            "_loss.loss.HalfPoissonLoss _loss.loss.HalfGammaLoss _loss.loss.HalfTweedieLoss "
-            "_loss.loss.HalfTweedieLossIdentity "
-            "compose._column_transformer.ColumnTransformer compose._target.TransformedTargetRegressor "
-            "dummy.DummyRegressor "
-            "ensemble._bagging.BaggingRegressor ensemble._forest.ExtraTreesRegressor "
-            "ensemble._forest.RandomForestRegressor ensemble._gb.GradientBoostingRegressor "
-            "ensemble._hist_gradient_boosting.binning._BinMapper "
-            "ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingRegressor "
-            "ensemble._hist_gradient_boosting.predictor.TreePredictor "
-            "ensemble._voting.VotingRegressor ensemble._weight_boosting.AdaBoostRegressor "
-            "impute._base.SimpleImputer impute._base.MissingIndicator "
-            "linear_model._base.LinearRegression linear_model._bayes.BayesianRidge linear_model._bayes.ARDRegression "
-            "linear_model._coordinate_descent.Lasso linear_model._coordinate_descent.LassoCV "
-            "linear_model._coordinate_descent.ElasticNet linear_model._coordinate_descent.ElasticNetCV "
-            "linear_model._huber.HuberRegressor linear_model._quantile.QuantileRegressor "
-            "linear_model._glm.glm.PoissonRegressor linear_model._glm.glm.GammaRegressor "
-            "linear_model._glm.glm.TweedieRegressor "
-            "linear_model._ridge.Ridge linear_model._ridge.RidgeCV "
-            "linear_model._stochastic_gradient.SGDRegressor "
-            "neural_network._multilayer_perceptron.MLPRegressor "
-            "neural_network._stochastic_optimizers.AdamOptimizer neural_network._stochastic_optimizers.SGDOptimizer "
-            "pipeline.Pipeline pipeline.FeatureUnion preprocessing._label.LabelBinarizer "
-            "preprocessing._data.MaxAbsScaler preprocessing._data.MinMaxScaler preprocessing._data.Normalizer "
-            "preprocessing._data.PowerTransformer preprocessing._data.QuantileTransformer "
-            "preprocessing._data.RobustScaler preprocessing._data.StandardScaler "
-            "preprocessing._discretization.KBinsDiscretizer preprocessing._encoders.OneHotEncoder "
-            "preprocessing._encoders.OrdinalEncoder preprocessing._polynomial.PolynomialFeatures "
-            "svm._classes.SVR svm._classes.LinearSVR tree._classes.DecisionTreeRegressor tree._classes.ExtraTreeRegressor"
-        ).split()
-    ),
+    "JsonNode": _listed("builtins.str"),
+    "DictNode": _listed("builtins.dict collections.OrderedDict sklearn.utils._bunch.Bunch"),
+    "ListNode": _listed("builtins.list"),
+    "TupleNode": _listed("builtins.tuple"),
+    "SliceNode": _listed("builtins.slice"),
+    "DTypeNode": _listed("numpy.dtype"),
+    "NdArrayNode": _listed(_ARRAYS, "numpy."),
+    "TypeNode": _listed(_VALUES),
+    "RandomStateNode": _listed("numpy.random.mtrand.RandomState"),
+    "RandomGeneratorNode": _listed("numpy.random._generator.Generator"),
+    "TreeNode": _listed("sklearn.tree._tree.Tree"),
+    "LossNode": _listed(_LOSSES, "sklearn._loss._loss."),
+    "ObjectNode": _listed(_OBJECTS, "sklearn."),
 }
 ESTIMATORS = TYPES["ObjectNode"]
 
@@ -153,7 +136,7 @@ def canonical_skops(schema: Mapping[str, Any], members: Mapping[str, bytes]) -> 
             return [walk(value) for value in node]
         if not isinstance(node, Mapping):
             return node
-        found = {}
+        found: dict[str, Any] = {}
         if "__id__" in node and "__loader__" in node:
             # texts and numbers are shared by chance, everything else because the model shares it
             own = node["__loader__"] == "JsonNode"

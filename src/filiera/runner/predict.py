@@ -94,11 +94,12 @@ def predict(arguments: Mapping[str, Any], inputs: Sequence[memoryview], _emit: E
 
 
 def predict_matrix(arguments: Mapping[str, Any], inputs: Sequence[memoryview], emit: Emit) -> dict[str, Any]:
-    """Task: what a package says of training rows; for judging a champion. Emits blocks `row` and `prediction`.
+    """Task: what a package says of training rows, for judging a champion, emitted as blocks `row` and `prediction`.
 
     Args:
         arguments: `facts` as of `load_model`, and `windows`: the rows of their test ranges.
         inputs: the training rows, the package.
+        emit: takes the one buffer.
 
     Raises:
         UsageError: the rows do not have an input of the package any more.
@@ -163,8 +164,7 @@ def _times(columns: Mapping[str, Any], name: str) -> npt.NDArray[np.int64]:
     import pandas as pd
 
     values = pd.to_datetime(pd.Series(_column(columns, name)), utc=True)
-    times: npt.NDArray[np.int64] = values.dt.as_unit("us").astype("int64").to_numpy()
-    return times
+    return np.asarray(values.dt.as_unit("us").astype("int64"), np.int64)
 
 
 def _known(buffer: bytes | memoryview) -> dict[str, npt.NDArray[Any]]:

@@ -75,7 +75,8 @@ def _check_columns(table: pa.Table, model: Model) -> None:
     for name in (model.predicts, *model.features):
         if name not in table.column_names:
             raise ContractError(
-                "train.column_missing", f"model {model.name} needs column {name}, which {model.inputs[0].asset} has not",
+                "train.column_missing",
+                f"model {model.name} needs column {name}, which {model.inputs[0].asset} has not",
                 found=", ".join(table.column_names), next=nearest(name, table.column_names),
             )  # fmt: skip
 

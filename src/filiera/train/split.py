@@ -89,5 +89,6 @@ def _too_little(split: Split, span_us: int) -> WorkError:
     return WorkError(
         "train.too_little_data", "the rows do not reach over one window of the split",
         expected=f"about {(need + COVERED_SHARE * split.test_us) / DAY_US:.1f} days of rows",
-        found=f"{span_us / DAY_US:.1f} days", next="wait for more rows, or make `train` and `test` of the split shorter",
+        found=f"{span_us / DAY_US:.1f} days",
+        next="wait for more rows, or make `train` and `test` of the split shorter",
     )  # fmt: skip

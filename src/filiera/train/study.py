@@ -50,7 +50,7 @@ class StudyRequest:
     bundle: str | None  #: folder of the unpacked source bundle
     trials: int  #: upper limit of trials that are not lost
     champion: Mapping[str, Any] | None = None  #: its settings are tried first
-    lag: int | None = 1  #: W of the fixed order, stored with the study; None = free order
+    lag: int | None  #: W of the fixed order, stored with the study: W trials run at once; None = free order
     memory_limit_bytes: int | None = None  #: for all trials together; needs the first trial alone, to measure it
     expected_s: float = 5.0  #: seconds to reserve for a trial while none has finished
     timeout_s: float | None = None  #: of one trial
