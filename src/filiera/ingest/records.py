@@ -137,10 +137,12 @@ def split(content: bytes, delimiter: str | None, fields: int = 1, max_record_byt
         count = _count(raw, starts, ends, delimiter, inside, _is_odd(inside, starts, ends))
         wrong = (count != fields) | (ends - starts > max_record_bytes) | _is_odd(inside, starts, ends)
         wrong[_record_at(starts, _stray_quotes(raw, inside, delimiter))] = True
-        outer = inside[newlines] == 0
-        starts, ends = _borders(newlines[outer | wrong[_record_at(starts, newlines)]], len(content))
-        plain = _is_odd(inside, starts, ends)
-        count = _count(raw, starts, ends, delimiter, inside, plain)
+        plain = np.zeros(len(starts), bool)
+        if wrong.any():
+            outer = inside[newlines] == 0
+            starts, ends = _borders(newlines[outer | wrong[_record_at(starts, newlines)]], len(content))
+            plain = _is_odd(inside, starts, ends)
+            count = _count(raw, starts, ends, delimiter, inside, plain)
     returns = (ends > starts) & (raw[np.maximum(ends - 1, 0)] == _RETURN) if len(ends) else np.zeros(0, bool)
     ends = ends - returns
     filled = ends > starts
@@ -188,7 +190,9 @@ def _count(
 ) -> npt.NDArray[np.int64]:
     """Fields of each record: its delimiters outside quotes, and one."""
     marks = np.flatnonzero(raw == ord(delimiter))
-    if inside is not None and len(starts):
+    if inside is not None and not plain.any() and not _before(inside, starts).any():
+        marks = marks[inside[marks] == 0]
+    elif inside is not None and len(starts):
         owner = _record_at(starts, marks)
         marks = marks[plain[owner] | (inside[marks] == _before(inside, starts)[owner])]
     return np.searchsorted(marks, ends) - np.searchsorted(marks, starts) + 1
