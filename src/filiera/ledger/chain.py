@@ -108,3 +108,9 @@ def verify(connection: sa.Connection, checkpoint: tuple[int, str] | None = None)
         text = f"the log ends at {number}, the checkpoint saw {checkpoint[0]}: entries were cut off"
         return ChainReport(False, number, previous, number + 1, text)
     return ChainReport(True, number, previous, None, f"{number} entries, unbroken")
+
+
+def list_entries(connection: sa.Connection, limit: int) -> list[dict[str, Any]]:
+    """The newest entries, newest first."""
+    query = sa.select(t.audit).order_by(t.audit.c.number.desc()).limit(limit)
+    return [dict(row) for row in connection.execute(query).mappings()]

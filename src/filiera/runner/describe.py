@@ -22,6 +22,7 @@ from filiera.core.asset_json import graph_to_json
 from filiera.digest import digest_json
 from filiera.dimensions.closure import Project, installed
 from filiera.errors import CodeError, nearest
+from filiera.runner.fit import probe
 
 _MODULE = "pipeline"
 _FRAMES = {
@@ -69,7 +70,7 @@ def describe(arguments: Mapping[str, Any], _inputs: Sequence[memoryview], _emit:
         models=tuple(models),
         runtime=digest_json("runtime", 1, manifest),
         runtime_manifest=manifest,
-        warnings=_warnings([*tables, *models]),
+        warnings=(*_warnings([*tables, *models]), *_unreleasable(models)),
     )
     _refuse_cycles(graph)
     return graph_to_json(graph)
@@ -244,6 +245,41 @@ def _warnings(assets: Sequence[Table | Model]) -> tuple[str, ...]:
             elif flag.startswith("nondeterministic:") and isinstance(asset, Table):
                 texts.append(f"{asset.name} uses {flag.split(':')[1]}: its result cannot be reproduced")
     return tuple(texts)
+
+
+def _unreleasable(models: Sequence[Model]) -> list[str]:
+    """Models that could be studied but not released, known before any training."""
+    texts = []
+    for model in models:
+        settings = default_settings(model.space)
+        arguments = {
+            "module": model.code.module,
+            "name": model.code.name,
+            "form": model.form,
+            "parameter": model.inputs[0].asset,
+            "frame": model.inputs[0].frame.value,
+            "features": list(model.features),
+            "settings": settings,
+            "seed": model.seed,
+        }
+        found = probe(arguments, (), lambda _: None)
+        if found["reason"]:
+            texts.append(f"{model.name}: {found['reason']}")
+    return texts
+
+
+def default_settings(space: Sequence[Parameter]) -> dict[str, Any]:
+    """Settings in the middle of a space."""
+    return {parameter.name: _middle(parameter) for parameter in space}
+
+
+def _middle(parameter: Parameter) -> Any:
+    if parameter.kind in ("choice", "fixed"):
+        return parameter.choices[0]
+    assert parameter.low is not None
+    assert parameter.high is not None
+    middle = (parameter.low * parameter.high) ** 0.5 if parameter.log else (parameter.low + parameter.high) / 2
+    return round(middle) if parameter.kind == "integer" else middle
 
 
 def _refuse_cycles(graph: Graph) -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filiera.runner.frames import from_frame, read_ipc, require_key, to_frame, write_ipc
-from filiera.runner.predict import LoadedModel
+from filiera.runner.predict import load_model
 
 
 def compute(
@@ -20,16 +20,16 @@ def compute(
 
     Args:
         arguments: `module`, `name`, `settings`, `key`, `time`, the slice `low_us` and `high_us` (None = whole), and
-            `ports`: for each parameter its `asset`, its `frame`, and for models what `LoadedModel` needs.
-        inputs: for each table port its rows with the lookback before the slice; for each model port three buffers.
+            `ports`: for each parameter its `asset`, its `frame`, and for models their facts, as of `load_model`.
+        inputs: for each table port its rows with the lookback before the slice; for each model port its package and its out-of-window predictions.
     """
     function = getattr(importlib.import_module(arguments["module"]), arguments["name"])
     given: dict[str, Any] = dict(arguments["settings"])
     left = list(inputs)
     for port in arguments["ports"]:
         if port["frame"] == "model":
-            given[port["asset"]] = LoadedModel(port["model"], left[:3])
-            left = left[3:]
+            given[port["asset"]] = load_model(left[0], port["model"], left[1])
+            left = left[2:]
         else:
             given[port["asset"]] = to_frame(read_ipc(left.pop(0)), port["frame"])
     table, notes = from_frame(function(**given), arguments["name"])

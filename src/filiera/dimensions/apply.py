@@ -1,0 +1,293 @@
+"""Do what the plan says, step by step; killed at any moment, the next run continues.
+
+Each step commits by itself with its trace: a file, a table, a trial, a model version. The environment moves to a new
+generation at the end. A step that was finished before filiera was stopped is found again by its key and not repeated.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filiera.core.asset import Graph, Model, Table
+from filiera.core.generation import Generation
+from filiera.core.ids import new_id
+from filiera.core.money import Money
+from filiera.core.plan import Action, Step
+from filiera.core.trace import Trace
+from filiera.digest import digest_json
+from filiera.dimensions.compute import compute_table
+from filiera.dimensions.context import Context, Definitions
+from filiera.dimensions.facts import LedgerFacts
+from filiera.dimensions.ingest import ingest_source
+from filiera.dimensions.plan import consider, known_inputs
+from filiera.dimensions.training import train_model
+from filiera.errors import ConflictError, FilieraError
+from filiera.ledger import environments, snapshots, traces
+from filiera.ledger.journal import Tx
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What came of one step."""
+
+    asset: str
+    operation: str
+    outcome: str  #: "done", "reused", "held" or "failed"
+    text: str = ""
+    seconds: float = 0.0
+    cost: Money | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyReport:
+    """What an apply did."""
+
+    environment: str
+    steps: tuple[Done, ...]
+    refused: tuple[tuple[str, FilieraError], ...]  #: files that were refused as a whole
+    failure: FilieraError | None  #: the error that stopped a step; later steps that need it were held
+    generation: int | None
+    seconds: float
+    cost: Money
+
+    def to_json(self) -> dict[str, Any]:
+        """`filiera.apply/1`."""
+        return {
+            "schema": "filiera.apply/1",
+            "environment": self.environment,
+            "generation": self.generation,
+            "seconds": round(self.seconds, 3),
+            "cost": self.cost.to_json(),
+            "steps": [
+                {
+                    "asset": step.asset,
+                    "operation": step.operation,
+                    "outcome": step.outcome,
+                    "text": step.text,
+                    "seconds": round(step.seconds, 3),
+                    "cost": step.cost.to_json() if step.cost else None,
+                }
+                for step in self.steps
+            ],
+            "refused": [{"path": path, **error.to_json()} for path, error in self.refused],
+            "failure": self.failure.to_json() if self.failure else None,
+        }
+
+    def to_text(self) -> str:
+        """A line a step, refused files, and the sum."""
+        lines = [f"  {step.outcome:7} {step.asset:16} {step.text}".rstrip() for step in self.steps]
+        lines += [f"  refused {path}\n{_indented(str(error))}" for path, error in self.refused]
+        if self.failure:
+            lines.append(_indented(str(self.failure)))
+        tail = f", {self.environment} is at generation {self.generation}" if self.generation else ""
+        lines.append(f"{self.seconds:.1f} s, {self.cost}{tail}")
+        return "\n".join(lines)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"    {line}" for line in text.splitlines())
+
+
+@contextmanager
+def apply_lock(path: Path) -> Iterator[None]:
+    """One apply at a time per project.
+
+    Raises:
+        ConflictError: another one runs; names its process.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(descriptor, 20, 0).decode().strip()
+            raise ConflictError(
+                "apply.running", "another apply is running", found=f"process {holder}", next="wait for it, then look again"
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def apply(
+    context: Context,
+    definitions: Definitions,
+    environment: str,
+    *,
+    kind: str = "apply",
+    pinned: Mapping[str, Trace] | None = None,
+    left_out: frozenset[str] = frozenset(),
+    trials: int | None = None,
+) -> ApplyReport:
+    """Bring an environment up to date with the definitions.
+
+    Args:
+        context: the open project.
+        definitions: the graph and its code.
+        environment: which one moves.
+        kind: "apply", or "follow" for new data under the same definitions.
+        pinned: traces that stand whatever changed, such as the released models of a follow.
+        left_out: assets that are not computed here, such as models that were never released.
+        trials: upper limit of trials for this run.
+    """
+    began = time.monotonic()
+    run_id = new_id("run", context.clock.now_us(), os.urandom)
+    done: list[Done] = []
+    refused: list[tuple[str, FilieraError]] = []
+    for name, source in context.settings.sources.items():
+        facts = LedgerFacts(context, environment)
+        if facts.candidates(name):
+            report = ingest_source(context, facts, source)
+            refused += report.refused
+            done.append(Done(asset=name, operation="ingest", outcome="done", text=report.text()))
+    facts = LedgerFacts(context, environment)
+    failure: FilieraError | None = None
+    blocked: dict[str, float] = {}
+    for asset in definitions.graph.ordered():
+        if pinned and asset.name in pinned:
+            facts.stand(pinned[asset.name])
+            continue
+        if asset.name in left_out:
+            blocked[asset.name] = 0.0
+            continue
+        step = consider(asset, definitions.graph, facts, blocked)
+        if step.action is not Action.RUN or step.key is None:
+            if step.action is not Action.REUSE:
+                blocked[asset.name] = 0.0
+                done.append(_held(step))
+            continue
+        try:
+            trace, item = _run_step(context, definitions, facts, asset, step, run_id, trials)
+        except FilieraError as error:
+            failure = failure or error
+            blocked[asset.name] = 0.0
+            context.progress.end(asset.name, "failed")
+            done.append(Done(asset=asset.name, operation=step.operation, outcome="failed", text=error.message))
+            continue
+        facts.stand(trace)
+        done.append(item)
+    generation = _advance(context, definitions, facts, environment, kind, run_id)
+    cost = sum((item.cost.nano for item in done if item.cost), 0)
+    return ApplyReport(
+        environment=environment,
+        steps=tuple(done),
+        refused=tuple(refused),
+        failure=failure,
+        generation=generation,
+        seconds=time.monotonic() - began,
+        cost=Money(cost, context.prices.currency),
+    )
+
+
+def _held(step: Step) -> Done:
+    text = "; ".join(reason.text for reason in step.reasons)
+    return Done(asset=step.asset, operation=step.operation, outcome="held", text=text)
+
+
+def _run_step(
+    context: Context,
+    definitions: Definitions,
+    facts: LedgerFacts,
+    asset: Table | Model,
+    step: Step,
+    run_id: str,
+    trials: int | None,
+) -> tuple[Trace, Done]:
+    assert step.key is not None
+    semantics = known_inputs(asset, facts)
+    if isinstance(asset, Table):
+        trace = compute_table(context, definitions, facts, asset, step.key, semantics, run_id)
+        with context.ledger.reading() as connection:
+            snapshot = snapshots.get(connection, trace.output)
+        text = f"{snapshot.rows:,} rows, snapshot {snapshot.number}" if snapshot else ""
+    else:
+        trace, text = train_model(context, definitions, facts, asset, step.key, semantics, run_id, trials)
+    cost = Money(trace.cost_nano, context.prices.currency)
+    return trace, Done(
+        asset=asset.name, operation=step.operation, outcome="done", text=text, seconds=trace.seconds, cost=cost
+    )
+
+
+def _advance(
+    context: Context, definitions: Definitions, facts: LedgerFacts, environment: str, kind: str, run_id: str
+) -> int | None:
+    """Move the environment to what stands now; None when that is where it is."""
+    graph, head = definitions.graph, facts.head
+    kept = _kept(graph, facts, head)
+    with context.ledger.reading() as connection:
+        before = environments.head(connection, environment)
+        newest = {name: snapshots.latest(connection, name) for name in graph.sources}
+        known = {name: traces.of_output(connection, item.id) if item else None for name, item in newest.items()}
+        stored = environments.get_bundle(connection, definitions.bundle.digest)
+    fresh = [name for name, item in newest.items() if item is not None and known[name] is None]
+    assets = kept | {name: trace.id for name, trace in known.items() if trace is not None}
+    if not fresh and before and dict(before.assets) == assets and before.bundle == definitions.bundle.digest:
+        return before.number
+    record = stored or context.lake.objects.put(definitions.bundle.pack())
+    with context.ledger.commit(actor=context.principal, action=f"environment.{kind}", object=environment) as tx:
+        environments.put_bundle(tx, definitions.bundle.digest, record)
+        for name in fresh:
+            assets[name] = _source_trace(context, tx, name, run_id)
+        number = before.number + 1 if before else 1
+        generation = Generation(
+            id=tx.new_id("gen"),
+            environment=environment,
+            number=number,
+            kind=kind,
+            assets=assets,
+            bundle=definitions.bundle.digest,
+            cause={"run": run_id},
+            actor=context.principal,
+            created_us=tx.now_us,
+        )
+        environments.advance(tx, generation, before.number if before else 0)
+        tx.details.update(generation=number)
+    return number
+
+
+def _kept(graph: Graph, facts: LedgerFacts, head: Generation | None) -> dict[str, str]:
+    """What stands: traces of this run, and for assets that failed or wait the one from before."""
+    standing = facts.standing()
+    found = {}
+    for asset in (*graph.tables, *graph.models):
+        if asset.name in standing:
+            found[asset.name] = standing[asset.name].id
+        elif head and asset.name in head.assets:
+            found[asset.name] = head.assets[asset.name]
+    return found
+
+
+def _source_trace(context: Context, tx: Tx, name: str, run_id: str) -> str:
+    snapshot = snapshots.latest(tx.connection, name)
+    assert snapshot is not None
+    contract = context.settings.sources[name].contract
+    trace = Trace(
+        id=tx.new_id("trc"),
+        asset=name,
+        kind="source",
+        key=digest_json("key", 1, {"asset": name, "contract": contract.digest, "rows": snapshot.semantic}),
+        run=run_id,
+        inputs={},
+        input_snapshots={},
+        code_digest=contract.digest,
+        manifest_digest=traces.put_manifest(tx, {"contract": contract.to_json()}),
+        output=snapshot.id,
+        output_semantic=snapshot.semantic,
+        seconds=0.0,
+        cpu_seconds=0.0,
+        cost_nano=0,
+        input_rows=snapshot.rows,
+        created_us=tx.now_us,
+    )
+    traces.record(tx, trace)
+    return trace.id
+

@@ -1,0 +1,250 @@
+"""Compute one table: its new and changed days side by side, committed with their trace in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from filiera.core.asset import Frame, Graph, Port, Table
+from filiera.core.snapshot import Snapshot
+from filiera.core.trace import Trace
+from filiera.dimensions.context import Context, Definitions
+from filiera.dimensions.facts import LedgerFacts
+from filiera.dimensions.key import interpreter, settings_of
+from filiera.dimensions.parts import changed_days, lookback_days, slices
+from filiera.clock import US_PER_DAY
+from filiera.core.contract import OPEN
+from filiera.engine.failure import raise_failure
+from filiera.engine.memory import SharedBuffer
+from filiera.engine.task import Result, Task
+from filiera.ledger import environments, studies, traces
+from filiera.ledger.journal import Tx
+
+COMPUTE = "filiera.runner.table:compute"
+Span = tuple[int | None, int | None]
+
+
+@dataclass(slots=True)
+class _Run:
+    """What the parts of one computation have in common."""
+
+    table: Table
+    key: tuple[str, ...]
+    time: str | None
+    inputs: dict[str, Snapshot]
+    reach_us: int
+    rows_read: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+
+def compute_table(
+    context: Context, definitions: Definitions, facts: LedgerFacts, table: Table, key: str, semantics: Mapping[str, str],
+    run_id: str,
+) -> Trace:
+    """Bring a table up to date and record how.
+
+    Raises:
+        WorkError: the user's function failed, or its result has no key; nothing was changed.
+    """
+    run = _begin(facts, table)
+    parts = facts.parts(table) if table.partition and run.time else None
+    base = facts.base(table, facts.current(table.name)) if parts is not None else None
+    spans = _spans(table, parts, base)
+    context.progress.start(table.name, len(spans), f"{len(spans)} parts")
+    found = _compute_spans(context, definitions, run, spans)
+    time, rows = _together(found)
+    parent = facts.snapshot_of(base) if base else None
+    classes, units = _inherited(run)
+    trace_of = _trace_maker(context, definitions.graph, run, key, semantics, parts, run_id)
+    made: list[Trace] = []
+
+    def effects(tx: Tx, snapshot: Snapshot) -> None:
+        made.append(trace_of(tx, snapshot))
+
+    snapshot = context.lake.replace_slices(
+        table.name,
+        parent,
+        rows,
+        key=[name for name in run.key],
+        time=time if time is not None else (parent.time if parent else None),
+        classes=classes,
+        units=units,
+        actor=context.principal,
+        effects=effects,
+    )
+    context.progress.end(table.name, f"{snapshot.rows:,} rows, snapshot {snapshot.number}")
+    return made[0]
+
+
+def _begin(facts: LedgerFacts, table: Table) -> _Run:
+    inputs = {}
+    for port in table.inputs:
+        snapshot = facts.snapshot(port.asset)
+        if port.frame is not Frame.MODEL and snapshot is not None:
+            inputs[port.asset] = snapshot
+    first = next(iter(inputs.values()), None)
+    key = table.key or (first.key if first else ())
+    reach = lookback_days(table.lookback_us) * US_PER_DAY
+    return _Run(table, tuple(key), first.time if first else None, inputs, reach)
+
+
+def _spans(table: Table, parts: Mapping[str, str] | None, base: Trace | None) -> list[Span]:
+    if parts is None:
+        return [(None, None)]
+    days = changed_days(parts, base.parts if base else {})
+    found: list[Span] = [*slices(days, table.partition or "month")]
+    return found
+
+
+def _compute_spans(
+    context: Context, definitions: Definitions, run: _Run, spans: list[Span]
+) -> list[tuple[Span, str | None, pa.Table]]:
+    """Run each part in a child; inputs are handed over as sealed memory and given back when the part is done."""
+    waiting, running = list(enumerate(spans)), {}
+    found: dict[int, tuple[Span, str | None, pa.Table]] = {}
+    while waiting or running:
+        while waiting and len(running) < context.engine.capacity:
+            number, span = waiting.pop(0)
+            task = _task(context, definitions, run, number, span)
+            running[task.id] = (number, span, task)
+            context.engine.submit(task)
+        for result in context.engine.wait():
+            number, span, task = running.pop(result.id)
+            for buffer in task.inputs:
+                buffer.close()
+            raise_failure(result, f"table {run.table.name}")
+            found[number] = (span, result.value["time"], _rows(result))
+            run.seconds += result.seconds
+            run.cpu_seconds += result.cpu_seconds
+            context.progress.update(run.table.name, len(found), "")
+    return [found[number] for number in sorted(found)]
+
+
+def _task(context: Context, definitions: Definitions, run: _Run, number: int, span: Span) -> Task:
+    low, high = span
+    buffers, ports = [], []
+    for port in run.table.inputs:
+        if port.frame is Frame.MODEL:
+            model, parts = model_port(context, definitions, port)
+            ports.append({"asset": port.asset, "frame": port.frame.value, "model": model})
+            buffers += parts
+            continue
+        snapshot = run.inputs[port.asset]
+        timed = low is not None and snapshot.time is not None
+        rows = context.read(snapshot, None, low - run.reach_us if timed and low is not None else None, high if timed else None)
+        run.rows_read += rows.num_rows
+        buffers.append(SharedBuffer.create([to_ipc(rows)]))
+        ports.append({"asset": port.asset, "frame": port.frame.value})
+    return Task(
+        id=f"{run.table.name}-{number}",
+        function=COMPUTE,
+        arguments={
+            "module": run.table.code.module,
+            "name": run.table.code.name,
+            "settings": dict(run.table.settings),
+            "ports": ports,
+            "key": list(run.key),
+            "time": run.time,
+            "low_us": low,
+            "high_us": high,
+        },
+        inputs=tuple(buffers),
+        bundle=str(definitions.root),
+    )
+
+
+def model_port(context: Context, definitions: Definitions, port: Port) -> tuple[dict[str, Any], list[SharedBuffer]]:
+    """The facts of the model version behind a port, its package and its out-of-window predictions."""
+    from filiera.dimensions.versions import facts_of, package_of, predictions_of
+
+    with context.ledger.reading() as connection:
+        versions = studies.list_versions(connection, port.asset)
+    version = versions[0]
+    return facts_of(version), [
+        SharedBuffer.create([package_of(context.lake.objects, version)]),
+        SharedBuffer.create([predictions_of(context.lake.objects, version)]),
+    ]
+
+
+def to_ipc(table: pa.Table) -> pa.Buffer:
+    """A table as Arrow IPC."""
+    out = pa.BufferOutputStream()
+    with pa.ipc.new_file(out, table.schema) as writer:
+        writer.write_table(table)
+    return out.getvalue()
+
+
+def _rows(result: Result) -> pa.Table:
+    (buffer,) = result.outputs
+    table = pa.ipc.open_file(pa.py_buffer(buffer.view())).read_all()
+    buffer.close()
+    return table
+
+
+def _together(found: list[tuple[Span, str | None, pa.Table]]) -> tuple[str | None, list[tuple[int, int, pa.Table]]]:
+    from filiera.lake.table import BEGIN_US, END_US
+
+    time = next((name for _, name, _ in found if name is not None), None)
+    return time, [
+        (BEGIN_US if low is None else low, END_US if high is None else high, rows) for (low, high), _, rows in found
+    ]
+
+
+def _inherited(run: _Run) -> tuple[dict[str, str], dict[str, str | None]]:
+    """A column that keeps its name keeps its class and its unit."""
+    classes: dict[str, str] = {}
+    units: dict[str, str | None] = {}
+    for snapshot in run.inputs.values():
+        for column in snapshot.schema:
+            name = str(column["name"])
+            units.setdefault(name, column.get("unit"))
+            if column["class"] != OPEN:
+                classes[name] = str(column["class"])
+    return classes, units
+
+
+def _trace_maker(
+    context: Context,
+    graph: Graph,
+    run: _Run,
+    key: str,
+    semantics: Mapping[str, str],
+    parts: Mapping[str, str] | None,
+    run_id: str,
+) -> Any:
+    def make(tx: Tx, snapshot: Snapshot) -> Trace:
+        table = run.table
+        manifest = {
+            "code": dict(table.code.manifest),
+            "settings": settings_of(table),
+            "interpreter": interpreter(graph),
+        }
+        cost = context.prices.trial_nano(run.seconds, context.workers, waited_for=context.waited_for)
+        trace = Trace(
+            id=tx.new_id("trc"),
+            asset=table.name,
+            kind="table",
+            key=key,
+            run=run_id,
+            inputs=dict(semantics),
+            input_snapshots={name: item.id for name, item in run.inputs.items()},
+            code_digest=table.code.digest,
+            manifest_digest=traces.put_manifest(tx, manifest),
+            output=snapshot.id,
+            output_semantic=snapshot.semantic,
+            seconds=run.seconds,
+            cpu_seconds=run.cpu_seconds,
+            cost_nano=cost,
+            input_rows=run.rows_read,
+            created_us=tx.now_us,
+            parts=dict(parts or {}),
+        )
+        traces.record(tx, trace)
+        environments.record_spend(tx, run=run_id, asset=table.name, cost_nano=cost, seconds=run.seconds)
+        return trace
+
+    return make

@@ -1,0 +1,99 @@
+"""The describe step, from outside: ask a child process for the graph, and remember the answer.
+
+Remembered by the normalised code, the declared sources and the interpreter, so that a comment costs nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from filiera.core.asset import Graph
+from filiera.core.asset_json import graph_from_json
+from filiera.digest import digest_json
+from filiera.dimensions.bundle import Bundle
+from filiera.dimensions.closure import AUTHORING, normalised_digest
+from filiera.dimensions.context import Context, Definitions
+from filiera.engine.failure import raise_failure
+from filiera.engine.task import Task
+
+DESCRIBE = "filiera.runner.describe:describe"
+VERSION = 1
+
+
+def describe(context: Context, bundle: Bundle) -> Definitions:
+    """The graph of a bundle.
+
+    Raises:
+        CodeError: the pipeline cannot be imported, or a definition is wrong; with file and line.
+    """
+    root = context.unpack(bundle)
+    sources = {
+        name: {
+            "key": list(source.contract.key),
+            "time": source.contract.time,
+            "device": source.contract.device,
+        }
+        for name, source in context.settings.sources.items()
+    }
+    cache = context.settings.state / "cache" / f"graph-{_key(context, root, sources)[-32:]}.json"
+    graph = _recall(cache)
+    if graph is None:
+        graph = _ask(context, root, sources)
+        _remember(cache, graph)
+    return Definitions(graph_from_json(graph), bundle, root)
+
+
+def _key(context: Context, root: Path, sources: dict[str, Any]) -> str:
+    python = context.settings.project.python or sys.executable
+    return digest_json(
+        "describe",
+        VERSION,
+        {
+            "code": normalised_digest(root),
+            "sources": sources,
+            "python": python,
+            "libraries": _installation(Path(python)),
+            "authoring": AUTHORING,
+        },
+    )
+
+
+def _installation(python: Path) -> list[str]:
+    """Changes whenever something is installed or removed beside this interpreter."""
+    folders = sorted((python.parent.parent / "lib").glob("python3*/site-packages"))
+    return [f"{folder.name}:{folder.stat().st_mtime_ns}" for folder in folders] + [sys.version]
+
+
+def _ask(context: Context, root: Path, sources: dict[str, Any]) -> dict[str, Any]:
+    task = Task(
+        id="describe", function=DESCRIBE, arguments={"root": str(root), "sources": sources}, bundle=str(root), timeout_s=300
+    )
+    context.engine.submit(task)
+    (result,) = context.engine.wait()
+    raise_failure(result, "pipeline.py")
+    graph: dict[str, Any] = result.value
+    return graph
+
+
+def _recall(path: Path) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None  # a cache may be missing or cut off; it is made again
+    return found
+
+
+def _remember(path: Path, graph: dict[str, Any]) -> None:
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    fresh = path.with_suffix(f".{os.getpid()}")
+    fresh.write_text(json.dumps(graph), encoding="utf-8")
+    fresh.rename(path)
+
+
+def empty_graph(context: Context) -> Graph:
+    """A project without pipeline: its sources only."""
+    return Graph(sources=tuple(context.settings.sources), tables=(), models=(), runtime="")

@@ -1,0 +1,211 @@
+"""The facts a plan needs, from the ledger and the lake."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from filiera.collect.file import Candidate, Standing, list_candidates
+from filiera.core.asset import Model, Table
+from filiera.core.generation import PROD, Generation
+from filiera.core.money import Money
+from filiera.core.snapshot import Snapshot
+from filiera.core.trace import Trace
+from filiera.cost.forecast import forecast_seconds
+from filiera.dimensions.context import Context
+from filiera.dimensions.parts import changed_days, part_digests
+from filiera.dimensions.plan import Pending, Price
+from filiera.ledger import environments, snapshots, sources, studies, traces
+
+INGEST_START_S, INGEST_BYTES_PER_S = 0.5, 4_000_000
+GUESS_S = {"compute": 5.0, "train": 60.0}
+#: Later studies of a model start from what the last one found and need fewer trials.
+RETRAIN_SHARE, RETRAIN_LEAST = 0.3, 10
+
+
+class LedgerFacts:
+    """What is known at one moment; answers are kept, so that one plan sees one world."""
+
+    def __init__(self, context: Context, environment: str) -> None:
+        self._context = context
+        with context.ledger.reading() as connection:
+            self._head = environments.head(connection, environment)
+        self._standing: dict[str, Trace | None] = {}
+        self._current: dict[str, Trace | None] = {}
+
+    @property
+    def head(self) -> Generation | None:
+        """The environment's newest generation."""
+        return self._head
+
+    # ---- what the plan asks
+
+    def pending(self, source: str) -> Pending:
+        """Files that wait, one line each."""
+        waiting = self.candidates(source)
+        texts = tuple(f"{item.standing.value} file {item.name} ({_size(item.size_bytes)})" for item in waiting)
+        return Pending(texts, sum(item.size_bytes for item in waiting))
+
+    def candidates(self, source: str) -> list[Candidate]:
+        """New and changed files of a source."""
+        with self._context.ledger.reading() as connection:
+            known = newest_files(sources.list_files(connection, source))
+        settings = self._context.settings
+        found = list_candidates(
+            settings.root, settings.sources[source].pattern, [record.file for record in known.values()],
+            self._context.clock.now_us() * 1_000,
+        )  # fmt: skip
+        return [item for item in found if item.standing in (Standing.NEW, Standing.CHANGED)]
+
+    def semantic(self, asset: str, columns: Sequence[str] | None) -> str | None:
+        """Digest of what a reader of these columns sees."""
+        if asset in self._context.settings.sources:
+            snapshot = self._context.lake.latest(asset)
+        else:
+            trace = self._standing.get(asset)
+            if trace is None or trace.kind == "model":
+                return trace.output_semantic if trace else None
+            snapshot = self.snapshot_of(trace)
+        if snapshot is None or snapshot.rows == 0:
+            return None
+        if columns is None:
+            return snapshot.semantic
+        return self._context.lake.totals(snapshot).digest(snapshot.schema, columns)
+
+    def layout(self, asset: str) -> tuple[tuple[str, ...], str | None]:
+        """Key and time column."""
+        snapshot = self.snapshot(asset)
+        return (snapshot.key, snapshot.time) if snapshot else ((), None)
+
+    def trace(self, asset: str, key: str) -> Trace | None:
+        """The trace that answers for a key: the environment's own first."""
+        current = self.current(asset)
+        if current is not None and current.key == key:
+            found: Trace | None = current
+        else:
+            with self._context.ledger.reading() as connection:
+                found = traces.find(connection, asset, key)
+        if found is not None:
+            self._standing[asset] = found
+        return found
+
+    def current(self, asset: str) -> Trace | None:
+        """The trace that stands for the asset in the environment."""
+        if asset not in self._current:
+            trace_id = self._head.assets.get(asset) if self._head else None
+            with self._context.ledger.reading() as connection:
+                self._current[asset] = traces.get(connection, trace_id) if trace_id else None
+        return self._current[asset]
+
+    def manifest(self, digest: str) -> Mapping[str, Any]:
+        """A stored record."""
+        with self._context.ledger.reading() as connection:
+            return traces.get_manifest(connection, digest)
+
+    def price(self, asset: str, operation: str) -> Price:
+        """Forecast from earlier runs of the asset."""
+        if operation == "ingest":
+            size = self.pending(asset).size_bytes
+            seconds = INGEST_START_S + size / INGEST_BYTES_PER_S
+            return self._priced(seconds, seconds * 2, 1, guess=False)
+        with self._context.ledger.reading() as connection:
+            history = [trace.seconds for trace in traces.history(connection, asset)]
+        found = forecast_seconds(history, GUESS_S[operation])
+        return self._priced(found.seconds, found.seconds_p90, self._context.workers, guess=found.guess)
+
+    def _priced(self, seconds: float, worst: float, cores: int, *, guess: bool) -> Price:
+        prices = self._context.prices
+        waiting = prices.waiting_second if self._context.waited_for else 0.0
+        rate = prices.core_second * cores + waiting
+        return Price(
+            seconds=seconds,
+            seconds_p90=worst,
+            cost=Money.units(seconds * rate, prices.currency),
+            cost_p90=Money.units(worst * rate, prices.currency),
+            guess=guess,
+        )
+
+    def detail(self, asset: Table | Model, current: Trace | None) -> str:
+        """How much has to be done."""
+        if isinstance(asset, Model):
+            most, first = self.study_size(asset)
+            return f"up to {most} trials{', champion settings first' if first else ''}"
+        if asset.partition is None:
+            return "computed whole"
+        now = self.parts(asset)
+        if now is None:
+            return "by day"
+        base = self.base(asset, current)
+        days = changed_days(now, base.parts if base else {})
+        return f"{len(days)} of {len(now)} days"
+
+    # ---- what apply asks besides
+
+    def stand(self, trace: Trace) -> None:
+        """A trace was just made, or stands although its inputs moved."""
+        self._standing[trace.asset] = trace
+
+    def standing(self) -> dict[str, Trace]:
+        """The trace of each asset, as far as it is known."""
+        return {name: trace for name, trace in self._standing.items() if trace is not None}
+
+    def snapshot(self, asset: str) -> Snapshot | None:
+        """The snapshot that a reader of the asset gets."""
+        if asset in self._context.settings.sources:
+            return self._context.lake.latest(asset)
+        trace = self._standing.get(asset)
+        return self.snapshot_of(trace) if trace and trace.kind == "table" else None
+
+    def snapshot_of(self, trace: Trace) -> Snapshot | None:
+        """The snapshot that a trace made."""
+        with self._context.ledger.reading() as connection:
+            return snapshots.get(connection, trace.output)
+
+    def parts(self, table: Table) -> dict[str, str] | None:
+        """Input digest by day of a partitioned table; None while an input is unknown."""
+        daily, whole = [], []
+        for port in table.inputs:
+            snapshot = self.snapshot(port.asset)
+            if snapshot is not None and snapshot.time is not None:
+                daily.append(self._context.lake.leaves(snapshot).by_day())
+                continue
+            semantic = self.semantic(port.asset, None)
+            if semantic is None:
+                return None
+            whole.append(semantic)
+        return part_digests(daily, whole, table.lookback_us)
+
+    def base(self, table: Table, current: Trace | None) -> Trace | None:
+        """The trace whose days can be kept: same code and settings, other data."""
+        if current is None or current.code_digest != table.code.digest or not current.parts:
+            return None
+        from filiera.dimensions.key import settings_of
+
+        return current if self.manifest(current.manifest_digest).get("settings") == settings_of(table) else None
+
+    def study_size(self, model: Model) -> tuple[int, list[Mapping[str, Any]]]:
+        """Upper limit of trials, and the settings that are tried first."""
+        most = self._context.settings.rules_of(model.name).trials or model.trials
+        names = {parameter.name for parameter in model.space}
+        with self._context.ledger.reading() as connection:
+            released = environments.head(connection, PROD)
+            trace = traces.get(connection, released.assets[model.name]) if released and model.name in released.assets else None
+            versions = studies.list_versions(connection, model.name)
+            champion = studies.get_version(connection, trace.output) if trace else None
+        first = [dict(v.settings) for v in [*([champion] if champion else []), *versions[:1]] if set(v.settings) == names]
+        unique = [item for index, item in enumerate(first) if item not in first[:index]]
+        if versions:
+            most = min(most, max(RETRAIN_LEAST, round(most * RETRAIN_SHARE)))
+        return most, unique
+
+
+def newest_files(records: Sequence[sources.FileRecord]) -> dict[str, sources.FileRecord]:
+    """The newest complete record of each path; a file of which only a part was read counts as new."""
+    found: dict[str, sources.FileRecord] = {}
+    for record in records:
+        found.setdefault(record.file.path, record)
+    return {path: record for path, record in found.items() if record.state != "part"}
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{max(count / 1e3, 0.1):.1f} kB"

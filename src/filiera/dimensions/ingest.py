@@ -1,0 +1,118 @@
+"""Ingest one source: every new or changed file, one after the other, each committed by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from filiera.collect import file as files
+from filiera.collect.file import Candidate
+from filiera.core.batch import SourceFile
+from filiera.dimensions.context import Context
+from filiera.dimensions.facts import LedgerFacts, newest_files
+from filiera.errors import FilieraError, GateError, UnavailableError
+from filiera.ingest.batch import check_file
+from filiera.ledger import sources
+from filiera.settings import Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceReport:
+    """What came of a source's files."""
+
+    rows_read: int = 0
+    accepted: int = 0
+    quarantined: int = 0
+    duplicates: int = 0
+    files: int = 0
+    refused: tuple[tuple[str, FilieraError], ...] = ()
+    postponed: tuple[str, ...] = ()  #: files that were being written
+
+    def plus(self, counts: sources.Counts) -> SourceReport:
+        """With the counts of another batch."""
+        from dataclasses import replace
+
+        return replace(
+            self,
+            rows_read=self.rows_read + counts.rows_read,
+            accepted=self.accepted + counts.accepted,
+            quarantined=self.quarantined + counts.quarantined,
+            duplicates=self.duplicates + counts.duplicates,
+        )
+
+    def text(self) -> str:
+        """One line."""
+        counts = f"{self.accepted:,} accepted, {self.quarantined:,} quarantined, {self.duplicates:,} duplicates"
+        tail = f", {len(self.refused)} files refused" if self.refused else ""
+        return f"{self.rows_read:,} rows read from {self.files} files: {counts}{tail}"
+
+
+def ingest_source(context: Context, facts: LedgerFacts, source: Source) -> SourceReport:
+    """Read what waits; a file that is refused as a whole stops no other."""
+    waiting = facts.candidates(source.name)
+    total = sum(item.size_bytes for item in waiting)
+    context.progress.start(source.name, total, f"{len(waiting)} files")
+    report, done = SourceReport(), 0
+    for item in waiting:
+        report = _ingest_file(context, source, item, report)
+        done += item.size_bytes
+        context.progress.update(source.name, done, item.name)
+    context.progress.end(source.name, report.text())
+    return report
+
+
+def _ingest_file(context: Context, source: Source, item: Candidate, report: SourceReport) -> SourceReport:
+    from dataclasses import replace
+
+    report = replace(report, files=report.files + 1)
+    with context.ledger.reading() as connection:
+        known = sources.list_files(connection, source.name)
+    try:
+        file = files.scan(source.name, item)
+    except UnavailableError:
+        return replace(report, postponed=(*report.postponed, item.name))
+    except GateError as error:
+        _refuse(context, source, _unread(source.name, item), error)
+        return replace(report, refused=(*report.refused, (item.name, error)))
+    if any(r.file.digest == file.digest and r.state == "accepted" for r in known):
+        _note(context, source, file, "repeated")
+        return report
+    earlier = newest_files(known).get(item.name)
+    start = files.grown_from(item.path, earlier.file if earlier and earlier.state == "accepted" else None)
+    begun = sum(1 for r in known if r.file.digest == file.digest and r.state == "part")
+    try:
+        for number, piece in enumerate(check_file(item.path, file, source.contract, files.open_file, start)):
+            if number < begun:
+                continue  # committed before filiera was stopped
+            batch = piece.batch
+            if piece.last and piece.end and files.compression(item.path) is None:
+                batch = replace(batch, file=files.consumed(file, item.path, piece.end))
+            done = context.lake.ingest(
+                batch, source.contract, actor=context.principal, part=number, last=piece.last
+            )
+            report = report.plus(done.counts)
+    except GateError as error:
+        _refuse(context, source, file, error)
+        return replace(report, refused=(*report.refused, (item.name, error)))
+    return report
+
+
+def _unread(source: str, item: Candidate) -> SourceFile:
+    stat = item.path.stat()
+    return SourceFile(
+        source=source, path=item.name, digest="", size_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns, inode=stat.st_ino
+    )
+
+
+def _refuse(context: Context, source: Source, file: SourceFile, error: FilieraError) -> None:
+    _note(context, source, file, "refused", files.refusal(error))
+
+
+def _note(
+    context: Context, source: Source, file: SourceFile, state: str, error: Mapping[str, str] | None = None
+) -> None:
+    what = f"{source.name}:{file.path}"
+    with context.ledger.commit(actor=context.principal, action=f"source.{state}", object=what) as tx:
+        sources.record_file(
+            tx, file, state=state, counts=sources.Counts(), contract_digest=source.contract.digest, error=error
+        )

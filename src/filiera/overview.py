@@ -1,0 +1,209 @@
+"""What is: the state of a project, a study, and the newest rows of devices, as data for every face."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from filiera.clock import US_PER_DAY, rfc3339
+from filiera.core.generation import DEV, PROD
+from filiera.core.model import ModelVersion
+from filiera.core.money import Money
+from filiera.core.snapshot import Snapshot
+from filiera.core.trace import Trace
+from filiera.core.trial import TrialState
+from filiera.dimensions.context import Context
+from filiera.dimensions.facts import LedgerFacts
+from filiera.errors import NotFoundError, nearest
+from filiera.ledger import environments, snapshots, sources, studies, traces
+from filiera.ledger.journal import Ledger
+
+MONTH_US = 30 * US_PER_DAY
+
+
+def status(context: Context) -> dict[str, Any]:
+    """Sources, tables, models and environments as they are: `filiera.status/1`."""
+    settings = context.settings
+    facts = LedgerFacts(context, DEV)
+    waiting = {name: len(facts.candidates(name)) for name in settings.sources}
+    with context.ledger.reading() as connection:
+        heads = {name: environments.head(connection, name) for name in (DEV, PROD)}
+        standing = {name: _traces(connection, head.assets if head else {}) for name, head in heads.items()}
+        since = context.clock.now_us() - MONTH_US
+        return {
+            "schema": "filiera.status/1",
+            "project": settings.project.name,
+            "owner": settings.project.owner,
+            "purposes": list(settings.project.purposes),
+            "sources": [_source(connection, context, name, waiting[name]) for name in settings.sources],
+            "tables": [_table(connection, t) for t in standing[DEV].values() if t.kind == "table"],
+            "models": _models(connection),
+            "environments": [
+                {
+                    "name": name,
+                    "generation": head.number,
+                    "kind": head.kind,
+                    "created": rfc3339(head.created_us),
+                    "actor": head.actor,
+                    "assets": {asset: _output(connection, trace) for asset, trace in standing[name].items()},
+                }
+                for name, head in heads.items()
+                if head is not None
+            ],
+            "spend": {
+                "month": _money(context, environments.total_spend(connection, since)),
+                "total": _money(context, environments.total_spend(connection)),
+                "budget": settings.project.monthly_budget.to_json() if settings.project.monthly_budget else None,
+            },
+        }
+
+
+def _money(context: Context, nano: int) -> dict[str, Any]:
+    return Money(nano, context.prices.currency).to_json()
+
+
+def _traces(connection: sa.Connection, assets: Any) -> dict[str, Trace]:
+    found = {name: traces.get(connection, trace) for name, trace in assets.items()}
+    return {name: trace for name, trace in found.items() if trace is not None}
+
+
+def _source(connection: sa.Connection, context: Context, name: str, waiting: int) -> dict[str, Any]:
+    counts = sources.count_rows(connection, name)
+    snapshot = snapshots.latest(connection, name)
+    return {
+        "name": name,
+        "pattern": context.settings.sources[name].pattern,
+        **counts.to_json(),
+        "waiting": waiting,
+        "snapshot": snapshot.number if snapshot else None,
+        "rows": snapshot.rows if snapshot else 0,
+        **_span(snapshot),
+    }
+
+
+def _span(snapshot: Snapshot | None) -> dict[str, str | None]:
+    low, high = (snapshot.low_us, snapshot.high_us) if snapshot and snapshot.time else (None, None)
+    return {"low": None if low is None else rfc3339(low), "high": None if high is None else rfc3339(high)}
+
+
+def _table(connection: sa.Connection, trace: Trace) -> dict[str, Any]:
+    snapshot = snapshots.get(connection, trace.output)
+    assert snapshot is not None, "a trace's snapshot is never removed"
+    return {
+        "name": trace.asset,
+        "snapshot": snapshot.number,
+        "rows": snapshot.rows,
+        "columns": len(snapshot.schema),
+        **_span(snapshot),
+        "trace": trace.id,
+        "key": trace.key,
+        "seconds": round(trace.seconds, 3),
+    }
+
+
+def _models(connection: sa.Connection) -> list[dict[str, Any]]:
+    newest: dict[str, ModelVersion] = {}
+    for version in studies.list_versions(connection):
+        newest.setdefault(version.name, version)
+    return [
+        {
+            "name": version.name,
+            "version": version.number,
+            "label": version.label,
+            "score": version.metrics["value"],
+            "score_name": version.metrics["score"],
+            "unit": version.card["unit"],
+            "baseline": version.metrics["baseline_value"],
+            "baseline_name": version.metrics["baseline"],
+            "trials": version.metrics["trials"],
+            "study": version.study,
+            "releasable": version.releasable == "",
+            "created": rfc3339(version.created_us),
+        }
+        for version in newest.values()
+    ]
+
+
+def _output(connection: sa.Connection, trace: Trace) -> str:
+    if trace.kind == "model":
+        version = studies.get_version(connection, trace.output)
+        return version.label if version else trace.output
+    snapshot = snapshots.get(connection, trace.output)
+    return f"{trace.asset}@{snapshot.number}" if snapshot else trace.output
+
+
+def study_report(ledger: Ledger, model: str, known: Sequence[str]) -> dict[str, Any]:
+    """The newest study of a model: `filiera.study/1`.
+
+    Raises:
+        NotFoundError: the model was never studied.
+    """
+    with ledger.reading() as connection:
+        found = studies.list_studies(connection, model)
+        if not found:
+            raise NotFoundError("study.unknown", f"{model} was never studied", next=nearest(model, set(known)))
+        study = found[0]
+        trials = studies.list_trials(connection, study.id)
+        report = studies.get_report(connection, study.id)
+        versions = [v for v in studies.list_versions(connection, model) if v.study == study.id]
+    scores = [trial.score for trial in trials if trial.score is not None]
+    spent = sum(trial.cost_nano for trial in trials)
+    return {
+        "schema": "filiera.study/1",
+        "model": model,
+        "study": study.id,
+        "studies": len(found),
+        "version": versions[0].label if versions else None,
+        "unit": versions[0].card["unit"] if versions else None,
+        "best": min(scores, default=None),
+        "baselines": report.get("baselines", []),
+        "stop": report.get("reason", "not finished; `filiera apply` goes on"),
+        "limit": report.get("limit"),
+        "worth": report.get("worth"),
+        "spent": Money(spent, ledger.currency).to_json(),
+        "currency": ledger.currency,
+        "frontier": report.get("frontier", {}),
+        "trials": [
+            {
+                "number": trial.number,
+                "settings": dict(trial.settings),
+                "origin": trial.origin,
+                "state": trial.state.value,
+                "score": trial.score,
+                "seconds": round(trial.seconds, 3),
+                "cost": Money(trial.cost_nano, ledger.currency).to_json(),
+                "error": trial.error,
+            }
+            for trial in trials
+        ],
+        "failed": sum(1 for trial in trials if trial.state is TrialState.FAILED),
+    }
+
+
+def newest_rows(
+    context: Context, snapshot: Snapshot, version: ModelVersion, devices: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The newest row of each device, with the inputs of a model.
+
+    Raises:
+        NotFoundError: a device has no row; names the nearest.
+    """
+    device = next(name for name in snapshot.key if name != snapshot.time)
+    inputs = [str(column["name"]) for column in version.inputs]
+    rows = context.read(snapshot, [device, *([snapshot.time] if snapshot.time else []), *inputs])
+    names = rows.column(device).cast(pa.string())
+    found = []
+    for wanted in devices:
+        places = pc.indices_nonzero(pc.equal(names, wanted))
+        if len(places) == 0:
+            known = {str(name) for name in pc.unique(names).to_pylist()}
+            raise NotFoundError(
+                "device.unknown", f"no row of device {wanted} in {snapshot.table}", next=nearest(wanted, known)
+            )
+        row = rows.slice(places[-1].as_py(), 1).select(inputs).to_pylist()[0]
+        found.append(row)
+    return found

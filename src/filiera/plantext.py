@@ -1,0 +1,53 @@
+"""A plan as text for people."""
+
+from __future__ import annotations
+
+from filiera.core.plan import Action, Plan, Step
+
+_ORDER = (Action.RUN, Action.MAYBE, Action.HOLD)
+_SHOWN = 6  #: reasons a step
+
+
+def plan_text(plan: Plan) -> str:
+    """What changed, what runs and why, what is reused, and the price."""
+    lines = [f"  {word:8}{text}" for word, text in _changes(plan)]
+    steps = [step for action in _ORDER for step in plan.steps if step.action is action]
+    lines += [line for step in steps for line in _step(step)]
+    reused = [step.asset for step in plan.steps if step.action is Action.REUSE]
+    if reused:
+        lines.append(f"  reuse   {', '.join(reused)}")
+    lines += [f"  note    {text}" for text in plan.warnings]
+    if not plan.work:
+        return "\n".join(["nothing to do", *lines])
+    tail = f"expected {plan.cost}, {_time(plan.seconds)}; worst {plan.worst_cost}, {_time(plan.worst_seconds)}"
+    guesses = " (guesses: fewer than three earlier runs)" if any(step.guess for step in plan.work) else ""
+    return "\n".join([*lines, f"  {tail}{guesses}; plan {plan.key.removeprefix('sha256:')[:8]}"])
+
+
+def _changes(plan: Plan) -> list[tuple[str, str]]:
+    """Each reason once, by dimension; conditions of maybe are told with their step."""
+    seen: dict[tuple[str, str], None] = {}
+    for step in plan.steps:
+        for reason in step.reasons:
+            if not reason.text.startswith(("if ", "waits", "never")):
+                text = reason.text if step.operation == "ingest" else f"{step.asset}: {reason.text}"
+                seen.setdefault((reason.dimension.value, text), None)
+    return list(seen)
+
+
+def _step(step: Step) -> list[str]:
+    figures = ""
+    if step.action is not Action.HOLD:
+        likely = f" ({step.probability:.0%} likely)" if step.action is Action.MAYBE else ""
+        figures = f"{likely}  {_time(step.seconds)}, {step.cost}"
+    reasons = "; ".join(reason.text for reason in step.reasons[:_SHOWN])
+    why = f"  because {reasons}" if step.operation != "ingest" and reasons else ""
+    detail = f" [{step.detail}]" if step.detail else ""
+    return [f"  {step.action.value:8}{step.operation} {step.asset}{detail}{figures}{why}"]
+
+
+def _time(seconds: float) -> str:
+    """`0:05` or `1:02:03`."""
+    whole = round(seconds)
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"

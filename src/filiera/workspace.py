@@ -1,0 +1,555 @@
+"""The workspace: every operation of a project, in one place; the CLI, the server and notebooks call these methods.
+
+    with Workspace.open(root) as wind:
+        print(wind.plan().to_json())
+        wind.apply()
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filiera.clock import Clock, SystemClock, parse_rfc3339, rfc3339
+from filiera.core.generation import DEV, PROD, Generation
+from filiera.core.model import ModelVersion
+from filiera.core.money import Money
+from filiera.core.plan import Plan
+from filiera.core.progress import Progress, Silent
+from filiera.core.snapshot import Snapshot
+from filiera.cost.prices import load_prices
+from filiera.dimensions import stamp
+from filiera.dimensions.apply import ApplyReport, apply, apply_lock
+from filiera.dimensions.context import Context, Definitions, working_bundle
+from filiera.dimensions.describe import describe
+from filiera.dimensions.facts import LedgerFacts
+from filiera.dimensions.plan import make_plan
+from filiera.errors import NotFoundError, UsageError, nearest
+from filiera.govern import keys
+from filiera.govern.policy import Policy
+from filiera.lake.access import LakeReader
+from filiera.lake.objects import LocalObjects
+from filiera.lake.table import Lake
+from filiera.ledger import environments, snapshots, sources, studies, traces
+from filiera.ledger.chain import ChainReport
+from filiera.ledger.journal import Ledger
+from filiera.settings import Settings, load
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+#: A remembered plan is looked at again after a day: freshness rules may have come due.
+PLAN_VALID_US = 86_400_000_000
+
+
+class Workspace:
+    """An open project. `open` and `create` make one; `close` gives everything back."""
+
+    def __init__(self, context: Context, policy: Policy, key_path: Path) -> None:
+        self._context = context
+        self._policy = policy
+        self._key_path = key_path
+        self._endpoints: dict[str, Any] = {}
+
+    # ---- open and close
+
+    @classmethod
+    def open(
+        cls,
+        root: Path,
+        *,
+        clock: Clock | None = None,
+        environ: Mapping[str, str] | None = None,
+        principal: str | None = None,
+    ) -> Workspace:
+        """Open the project in `root`.
+
+        Raises:
+            SettingsError: `filiera.toml` has a mistake; with file and line.
+            NotFoundError: no settings, no ledger, or no key file.
+        """
+        environ = os.environ if environ is None else environ
+        clock = clock or SystemClock()
+        settings = load(root)
+        ledger = Ledger.open(settings.state / "ledger.db", clock=clock)
+        key_path = key_file(environ, ledger.project)
+        lake = Lake(ledger, LocalObjects(settings.state / "lake", keys.load(key_path)))
+        policy = Policy(settings.project.purposes)
+        context = Context(
+            settings=settings,
+            ledger=ledger,
+            lake=lake,
+            reader=LakeReader(lake, masked=policy.masked),
+            prices=load_prices(settings.project.currency, settings.prices),
+            clock=clock,
+            principal=principal or local_principal(),
+            purpose=settings.project.purposes[0],
+        )
+        return cls(context, policy, key_path)
+
+    @classmethod
+    def create(
+        cls,
+        root: Path,
+        *,
+        clock: Clock | None = None,
+        environ: Mapping[str, str] | None = None,
+        principal: str | None = None,
+    ) -> tuple[Workspace, list[str]]:
+        """Make ledger, lake and key file for the settings in `root`; gives the recovery shares of the key.
+
+        Raises:
+            ConflictError: there is a ledger already.
+        """
+        environ = os.environ if environ is None else environ
+        clock = clock or SystemClock()
+        settings = load(root)
+        settings.state.mkdir(mode=0o700, exist_ok=True)
+        settings.state.chmod(0o700)
+        principal = principal or local_principal()
+        project = settings.project
+        ledger = Ledger.create(
+            settings.state / "ledger.db", name=project.name, currency=project.currency, clock=clock, actor=principal
+        )
+        key = keys.create(key_file(environ, ledger.project))
+        ledger.close()
+        return cls.open(root, clock=clock, environ=environ, principal=principal), key.shares()
+
+    def close(self) -> None:
+        """End child processes and close the ledger."""
+        for endpoint in self._endpoints.values():
+            endpoint.close()
+        self._endpoints.clear()
+        self._context.close()
+        self._context.ledger.close()
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def settings(self) -> Settings:
+        """The settings as they were read."""
+        return self._context.settings
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger."""
+        return self._context.ledger
+
+    @property
+    def lake(self) -> Lake:
+        """The lake."""
+        return self._context.lake
+
+    @property
+    def principal(self) -> str:
+        """Whose work this is."""
+        return self._context.principal
+
+    @property
+    def key_path(self) -> Path:
+        """Where the root key lies."""
+        return self._key_path
+
+    # ---- plan and apply
+
+    def definitions(self) -> Definitions:
+        """The graph of the code in the folder."""
+        return describe(self._context, working_bundle(self.settings))
+
+    def plan(self, environment: str = DEV) -> Plan:
+        """What changed, what follows, and its price; changes nothing."""
+        return self._plan(self.definitions(), environment)
+
+    def _plan(self, definitions: Definitions, environment: str) -> Plan:
+        context = self._context
+        return make_plan(
+            definitions.graph,
+            LedgerFacts(context, environment),
+            environment=environment,
+            currency=context.prices.currency,
+            now_us=context.clock.now_us(),
+        )
+
+    def plan_answer(self, environment: str = DEV) -> dict[str, Any]:
+        """The plan as data and as text, remembered for as long as nothing changes."""
+        from filiera.plantext import plan_text
+
+        plan = self.plan(environment)
+        answer = {"plan": plan.to_json(), "text": plan_text(plan)}
+        now_us = self._context.clock.now_us()
+        patterns = [source.pattern for source in self.settings.sources.values()]
+        stamp.remember(self.settings.root, environment, patterns, answer, now_us=now_us, valid_until_us=now_us + PLAN_VALID_US)
+        return answer
+
+    def apply(
+        self, environment: str = DEV, *, progress: Progress | None = None, trials: int | None = None
+    ) -> ApplyReport:
+        """Do what the plan says; killed at any moment, the next apply continues.
+
+        Raises:
+            ConflictError: another apply is running.
+        """
+        self._context.progress = progress or Silent()
+        with apply_lock(self.settings.state / "apply.lock"):
+            self._accept_rules()
+            return apply(self._context, self.definitions(), environment, trials=trials)
+
+    def follow(self) -> ApplyReport | None:
+        """Take in new rows and bring the tables of prod up to date with the released code; never trains."""
+        from filiera.dimensions.follow import follow
+
+        with apply_lock(self.settings.state / "apply.lock"):
+            return follow(self._context)
+
+    def _accept_rules(self) -> None:
+        """Alone on a machine, the proposals of `filiera.toml` become rules by an apply, with an audit entry."""
+        proposal = {
+            "owner": self.settings.project.owner,
+            "purposes": list(self.settings.project.purposes),
+            "environments": {name: rules.approvals for name, rules in self.settings.environments.items()},
+            "contracts": {name: source.contract.digest for name, source in self.settings.sources.items()},
+        }
+        with self.ledger.reading() as connection:
+            accepted = environments.accepted_rules(connection)
+        if accepted != proposal:
+            with self.ledger.commit(actor=self.principal, action="rules.accept", object="project", details=proposal) as tx:
+                environments.accept_rules(tx, proposal, self.principal)
+
+    # ---- rows
+
+    def query(
+        self,
+        table: str,
+        *,
+        purpose: str | None = None,
+        columns: Sequence[str] | None = None,
+        where: Sequence[str] = (),
+        at: int | str | None = None,
+        since: str | None = None,
+        until: str | None = None,
+        limit: int | None = None,
+        environment: str = DEV,
+    ) -> pa.Table:
+        """Rows of a source or table, sorted by (time, key); leaves an exposure record.
+
+        Args:
+            table: name of a source or derived table.
+            purpose: one of the declared; needed when there are several.
+            columns: names, or None for all.
+            where: conditions such as `power_kw > 100`.
+            at: number of a snapshot, or a time; default what stands in the environment.
+            since: first time, included.
+            until: last time, excluded.
+            limit: at most so many rows.
+            environment: whose version of a derived table.
+        """
+        from filiera.where import apply_where, parse_where
+
+        stated = self._policy.purpose(purpose)
+        conditions = [parse_where(text) for text in where]
+        snapshot = self.snapshot(table, at=at, environment=environment)
+        wanted = list(columns) if columns is not None else list(snapshot.columns)
+        needed = list(dict.fromkeys([*wanted, *(condition.column for condition in conditions)]))
+        hidden = self._context.reader.hidden(snapshot, [c.column for c in conditions if c.column in snapshot.columns])
+        if hidden:
+            from filiera.errors import DeniedError
+
+            raise DeniedError(
+                "column.masked", f"column {hidden[0]} is masked, so it cannot be used in a condition",
+                next="leave it out of --where",
+            )
+        rows = self._context.reader.read(
+            snapshot,
+            principal=self.principal,
+            purpose=stated,
+            columns=needed,
+            low_us=_instant(since),
+            high_us=_instant(until),
+        )
+        found = apply_where(rows, conditions).select(wanted)
+        return found if limit is None else found.slice(0, limit)
+
+    def read(self, table: str, **options: Any) -> pd.DataFrame:
+        """`query` as a pandas frame."""
+        frame: pd.DataFrame = self.query(table, **options).to_pandas()
+        return frame
+
+    def snapshot(self, table: str, *, at: int | str | None = None, environment: str = DEV) -> Snapshot:
+        """A snapshot by number or time, or what stands in the environment.
+
+        Raises:
+            NotFoundError: no such table, or no such snapshot.
+        """
+        if isinstance(at, str) and at.isdigit():
+            at = int(at)
+        if isinstance(at, int):
+            return self.lake.snapshot(table, number=at)
+        if at is not None:
+            return self.lake.snapshot(table, at_us=_instant(at))
+        if table in self.settings.sources:
+            return self.lake.snapshot(table)
+        with self.ledger.reading() as connection:
+            head = environments.head(connection, environment)
+            trace = traces.get(connection, head.assets[table]) if head and table in head.assets else None
+            found = snapshots.get(connection, trace.output) if trace and trace.kind == "table" else None
+        if found is None:
+            names = {*self.settings.sources, *(head.assets if head else ())}
+            raise NotFoundError("table.unknown", f"no table {table} in {environment}", next=nearest(table, names))
+        return found
+
+    def export(self, table: str, path: Path, *, format: str | None = None, **options: Any) -> int:
+        """Write rows to a file as CSV, Parquet or Arrow; gives their number. Governed and logged like any read."""
+        from filiera.lake.export import export
+
+        kind = format or {".csv": "csv", ".parquet": "parquet", ".arrow": "arrow"}.get(path.suffix, "")
+        if kind not in ("csv", "parquet", "arrow"):
+            raise UsageError(
+                "export.format", "the format of the export is not known", expected="csv, parquet or arrow",
+                found=repr(format or path.suffix), next="name one with --format",
+            )
+        rows = self.query(table, **options)
+        path.write_bytes(export(rows, kind))
+        return rows.num_rows
+
+    # ---- quarantine
+
+    def quarantine(self, source: str | None = None, *, purpose: str | None = None, examples: int = 3) -> list[dict[str, Any]]:
+        """Quarantined records by file: reasons with counts, and some examples with their original text."""
+        stated = self._policy.purpose(purpose)
+        if source is not None and source not in self.settings.sources:
+            raise NotFoundError("source.unknown", f"no source {source}", next=nearest(source, self.settings.sources))
+        with self.ledger.reading() as connection:
+            records = sources.list_quarantine(connection, source)
+        found = []
+        for record in records:
+            rows = self._context.reader.read_quarantine(record, principal=self.principal, purpose=stated)
+            found.append(
+                {
+                    "source": record.source,
+                    "path": record.path,
+                    "rows": record.rows,
+                    "reasons": dict(record.reasons),
+                    "examples": _examples(rows, examples),
+                }
+            )
+        return found
+
+    def quarantine_release(self, source: str) -> dict[str, int]:
+        """Check the quarantined records of a source again, after its contract was mended."""
+        from filiera.dimensions.recheck import release_quarantine
+
+        if source not in self.settings.sources:
+            raise NotFoundError("source.unknown", f"no source {source}", next=nearest(source, self.settings.sources))
+        with apply_lock(self.settings.state / "apply.lock"):
+            return release_quarantine(self._context, self.settings.sources[source])
+
+    # ---- models and environments
+
+    def models(self, name: str | None = None) -> list[ModelVersion]:
+        """Model versions, newest first."""
+        with self.ledger.reading() as connection:
+            return studies.list_versions(connection, name)
+
+    def version(self, label: str) -> ModelVersion:
+        """`power` = the newest, `power@2` = that one.
+
+        Raises:
+            NotFoundError: no such model or version.
+        """
+        name, _, number = label.partition("@")
+        versions = self.models(name)
+        found = [version for version in versions if not number or str(version.number) == number]
+        if not found:
+            known = [version.label for version in versions] or sorted({v.name for v in self.models()})
+            raise NotFoundError("model.unknown", f"no model version {label}", next=nearest(label, known))
+        return found[0]
+
+    def study(self, model: str) -> dict[str, Any]:
+        """The newest study of a model: trials, baselines, stop reason, and what the last bit of accuracy cost."""
+        from filiera.overview import study_report
+
+        return study_report(self.ledger, model, [version.name for version in self.models()])
+
+    def release(self, label: str, *, environment: str = PROD) -> dict[str, Any]:
+        """Move an environment to a model version, if every check of its gate passes.
+
+        Raises:
+            GateError: with every failing check and its evidence; nothing changed.
+        """
+        from filiera import release as releasing
+
+        context, definitions = self._context, self.definitions()
+        candidate = releasing.find_candidate(context, definitions, self.version(label))
+        champion = releasing.champion_of(context, environment, candidate.version.name)
+        plan = self._plan(definitions, DEV)
+        checks = releasing.gate_checks(context, definitions, candidate, champion, plan)
+        generation = releasing.release(context, definitions, candidate, environment, DEV, checks)
+        return {
+            "schema": "filiera.release/1",
+            "environment": environment,
+            "generation": generation.number,
+            "version": candidate.version.label,
+            "checks": [check.to_json() for check in checks],
+            "self_released": True,
+        }
+
+    def rollback(self, environment: str = PROD) -> dict[str, Any]:
+        """Move an environment back to before its last release."""
+        from filiera.release import rollback
+
+        generation = rollback(self._context, environment)
+        return {
+            "schema": "filiera.rollback/1",
+            "environment": environment,
+            "generation": generation.number,
+            "to": generation.cause["to"],
+            "models": [version.label for version in self.served(environment)],
+        }
+
+    def head(self, environment: str = PROD) -> Generation | None:
+        """The newest generation of an environment."""
+        with self.ledger.reading() as connection:
+            return environments.head(connection, environment)
+
+    def served(self, environment: str = PROD) -> list[ModelVersion]:
+        """The model versions that an environment runs."""
+        head = self.head(environment)
+        found = []
+        with self.ledger.reading() as connection:
+            for trace_id in head.assets.values() if head else ():
+                trace = traces.get(connection, trace_id)
+                version = studies.get_version(connection, trace.output) if trace and trace.kind == "model" else None
+                if version is not None:
+                    found.append(version)
+        return found
+
+    def predict(
+        self,
+        name: str,
+        *,
+        records: Sequence[Mapping[str, Any]] | None = None,
+        devices: Sequence[str] | None = None,
+        units: Mapping[str, str] | None = None,
+        environment: str = PROD,
+    ) -> dict[str, Any]:
+        """Ask the released model, by inputs or by device (its newest row of the features table)."""
+        endpoint = self.endpoint(name, environment)
+        if (records is None) == (devices is None):
+            raise UsageError("predict.form", "ask either by records or by devices", expected="one of the two")
+        asked = list(records) if records is not None else self.newest_rows(endpoint.version, devices or (), environment)
+        answer: dict[str, Any] = endpoint.predict(asked, units)
+        return answer
+
+    def newest_rows(
+        self, version: ModelVersion, devices: Sequence[str], environment: str = PROD
+    ) -> list[dict[str, Any]]:
+        """The newest row of each device in the table that a model reads.
+
+        Raises:
+            NotFoundError: a device has no row; names the nearest.
+        """
+        from filiera.overview import newest_rows
+
+        snapshot = self.snapshot(version.card["table"], environment=environment)
+        return newest_rows(self._context, snapshot, version, devices)
+
+    def endpoint(self, name: str, environment: str = PROD) -> Any:
+        """The endpoint of a released model, kept open.
+
+        Raises:
+            NotFoundError: no such model is released.
+        """
+        from filiera.dimensions.versions import package_of
+        from filiera.serve.endpoint import Endpoint
+
+        released = {version.name: version for version in self.served(environment)}
+        if name not in released:
+            raise NotFoundError(
+                "model.not_released", f"{environment} runs no model {name}", next=nearest(name, released)
+            )
+        version = released[name]
+        if version.id not in self._endpoints:
+            package = package_of(self.lake.objects, version)
+            self._endpoints[version.id] = Endpoint(version, package, python=self._python())
+        return self._endpoints[version.id]
+
+    def _python(self) -> str | None:
+        python = self.settings.project.python
+        return str(self.settings.root / python) if python else None
+
+    # ---- what is
+
+    def status(self) -> dict[str, Any]:
+        """Sources, tables, models and environments as they are: `filiera.status/1`."""
+        from filiera.overview import status
+
+        return status(self._context)
+
+    def spend(self) -> Money:
+        """Money spent since the project began."""
+        with self.ledger.reading() as connection:
+            return Money(environments.total_spend(connection), self._context.prices.currency)
+
+    def doctor(self) -> list[Any]:
+        """Findings about this machine and project, and what to do about each."""
+        from filiera.doctor import examine
+
+        return list(examine(self.settings, self.ledger, self._key_path))
+
+    def verify_audit(self, checkpoint: tuple[int, str] | None = None) -> ChainReport:
+        """Check the audit chain."""
+        return self.ledger.verify(checkpoint)
+
+    def audit_entries(self, limit: int = 50) -> list[dict[str, Any]]:
+        """The newest audit entries, newest first."""
+        from filiera.ledger.chain import list_entries
+
+        with self.ledger.reading() as connection:
+            return [row | {"created": rfc3339(row.pop("created_us"))} for row in list_entries(connection, limit)]
+
+
+def key_file(environ: Mapping[str, str], ledger_id: str) -> Path:
+    """Where the root key of a ledger lies: outside the data directory."""
+    base = environ.get("XDG_CONFIG_HOME") or os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".config")
+    return Path(base) / "filiera" / "keys" / ledger_id
+
+
+def local_principal() -> str:
+    """The person at the keyboard, by the operating system's account."""
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        name = str(os.getuid())
+    return f"local:{name}"
+
+
+def _instant(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return parse_rfc3339(text)
+    except ValueError as error:
+        raise UsageError(
+            "time.form", f"`{text}` is no time", expected="2014-10-01 or 2014-10-01T06:00:00+02:00", found=repr(text)
+        ) from error
+
+
+def _examples(rows: Any, count: int) -> list[dict[str, Any]]:
+    """Some records of every reason."""
+    found: list[dict[str, Any]] = []
+    seen: dict[str, int] = {}
+    for row in rows.to_pylist():
+        reason = str(row["reason"])
+        if seen.get(reason, 0) < count:
+            seen[reason] = seen.get(reason, 0) + 1
+            found.append(row)
+    return found
+
