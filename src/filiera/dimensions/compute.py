@@ -96,7 +96,7 @@ def _spans(table: Table, parts: Mapping[str, str] | None, base: Trace | None) ->
     if parts is None:
         return [(None, None)]
     days = changed_days(parts, base.parts if base else {})
-    found: list[Span] = [*slices(days, table.partition or "month")]
+    found: list[Span] = [*slices(days)]
     return found
 
 

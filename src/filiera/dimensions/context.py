@@ -21,7 +21,7 @@ from filiera.ledger.journal import Ledger
 from filiera.settings import Settings
 
 #: Loaded once, before the zygote forks: what nearly every pipeline needs.
-PRELOAD = ("numpy", "pandas", "sklearn.ensemble")
+PRELOAD = ("numpy", "pandas", "sklearn.ensemble", "filiera.runner.fit")
 
 
 @dataclass(slots=True)

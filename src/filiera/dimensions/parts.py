@@ -56,17 +56,13 @@ def changed_days(now: Mapping[str, str], before: Mapping[str, str]) -> list[int]
     return sorted(int(day) for day in names)
 
 
-def slices(days: Iterable[int], partition: str) -> list[tuple[int, int]]:
-    """Runs of days as (low_us, high_us), cut where a partition begins."""
+def slices(days: Iterable[int]) -> list[tuple[int, int]]:
+    """Runs of days as (low_us, high_us), cut at the first of each month so that a part stays small."""
     found: list[tuple[int, int]] = []
     for day in sorted(days):
         low, high = day * US_PER_DAY, (day + 1) * US_PER_DAY
-        if found and found[-1][1] == low and not _begins(day, partition):
+        if found and found[-1][1] == low and (_EPOCH + timedelta(days=day)).day != 1:
             found[-1] = (found[-1][0], high)
         else:
             found.append((low, high))
     return found
-
-
-def _begins(day: int, partition: str) -> bool:
-    return partition == "day" or (_EPOCH + timedelta(days=day)).day == 1

@@ -173,7 +173,7 @@ def _maybe(
         action=Action.RUN if current is None else Action.MAYBE,
         reasons=(Reason(Dimension.DATA, "never computed"),) if current is None else reasons,
         probability=1.0 if certain else 1.0 - stays,
-        detail=facts.detail(asset, current),
+        detail=facts.detail(asset, current) if isinstance(asset, Model) else "",
     )
 
 

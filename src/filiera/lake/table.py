@@ -146,18 +146,28 @@ class Lake:
     # ---- appending checked batches of a source
 
     def ingest(
-        self, batch: CheckedBatch, contract: Contract, *, actor: str, part: int = 0, last: bool = True
+        self,
+        batch: CheckedBatch,
+        contract: Contract,
+        *,
+        actor: str,
+        part: int = 0,
+        last: bool = True,
+        releasing: Sequence[sources.QuarantineRecord] = (),
     ) -> Ingested:
         """Commit a checked batch: new rows, quarantine and the file's record, all or nothing.
 
         Exact repeats of committed rows are counted as duplicates. A row with the key of a committed row and other
         values goes to quarantine, or replaces it where the contract says `on_conflict = "newest"`. With
         `files = "replace"` the rows of earlier versions of the same file leave.
+
+        `releasing` are the quarantine records that the batch was made of: they are closed in the same transaction,
+        and the batch's counts say where their rows went, so that the sums of the source still add up.
         """
         hashes = hash_rows(batch.accepted, contract.key, contract.time)
         while True:
             try:
-                return self._try_ingest(batch, contract, hashes, actor, part, last)
+                return self._try_ingest(batch, contract, hashes, actor, part, last, releasing)
             except _MovedError:
                 continue
 
@@ -169,14 +179,16 @@ class Lake:
         actor: str,
         part: int,
         last: bool,
+        releasing: Sequence[sources.QuarantineRecord],
     ) -> Ingested:
         name = batch.file.source
         head = self.latest(name)
         change = self._plan_change(head, contract, batch, hashes, part)
+        released = sum(record.rows for record in releasing)
         counts = sources.Counts(
-            rows_read=batch.rows_read,
+            rows_read=batch.rows_read - released,
             accepted=change.leaves.total().rows,
-            quarantined=change.refused.num_rows,
+            quarantined=change.refused.num_rows - released,
             duplicates=batch.duplicates + change.repeated,
             nulled=batch.nulled,
             ignored=batch.ignored,
@@ -191,6 +203,8 @@ class Lake:
                 snapshot = None
                 if files is not None or change.leaving or change.edits:
                     snapshot = self._append(tx, contract, batch, files, change)
+                if releasing:
+                    sources.release_quarantine(tx, [record.serial for record in releasing])
                 self._record(tx, batch, counts, files, poor, _count_reasons(change.refused), part, last)
                 tx.details.update(snapshot=snapshot.number if snapshot else None)
         except BaseException:

@@ -1,0 +1,1 @@
+"""Examples that ship with filiera; `filiera init --example NAME` copies one."""
