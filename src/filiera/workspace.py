@@ -316,7 +316,7 @@ class Workspace:
                 found=repr(format or path.suffix), next="name one with --format",
             )
         rows = self.query(table, **options)
-        path.write_bytes(export(rows, kind))
+        export(rows, path, kind)
         return rows.num_rows
 
     # ---- quarantine
@@ -467,7 +467,7 @@ class Workspace:
         Raises:
             NotFoundError: no such model is released.
         """
-        from filiera.dimensions.versions import package_of
+        from filiera.dimensions.versions import facts_of, package_of
         from filiera.serve.endpoint import Endpoint
 
         released = {version.name: version for version in self.served(environment)}
@@ -478,8 +478,14 @@ class Workspace:
         version = released[name]
         if version.id not in self._endpoints:
             package = package_of(self.lake.objects, version)
-            self._endpoints[version.id] = Endpoint(version, package, python=self._python())
+            self._endpoints[version.id] = Endpoint(version, facts_of(version), package, python=self._python())
         return self._endpoints[version.id]
+
+    def retire(self, version_id: str) -> None:
+        """Close the endpoint of a version that is not served any more."""
+        endpoint = self._endpoints.pop(version_id, None)
+        if endpoint is not None:
+            endpoint.close()
 
     def _python(self) -> str | None:
         python = self.settings.project.python

@@ -23,7 +23,5 @@ def raise_failure(result: Result, what: str) -> None:
     parts = {name: found.get(name, "") for name in ("expected", "found", "next", "where")}
     kind = getattr(errors, found.get("kind", ""), WorkError)
     if kind is WorkError or not issubclass(kind, FilieraError):
-        raise WorkError(
-            found["code"], f"{what}: {found['message']}", details=found.get("details", ""), **parts
-        )
+        raise WorkError(found["code"], f"{what}: {found['message']}", details=found.get("details", ""), **parts)
     raise kind(found["code"], found["message"], **parts)

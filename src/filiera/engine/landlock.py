@@ -1,7 +1,7 @@
 """Landlock: a child that runs user code reads its own libraries and its source bundle, and nothing else of the disk.
 
 Source: the kernel's documentation, userspace-api/landlock. Works without privileges; where the kernel has none,
-`restrict` says so and `doctor` shows it.
+`restrict` says so and `doctor` shows it. It does not stop UDP, nor a socket that has a name in the file system.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ _PATH_BENEATH, _NO_NEW_PRIVILEGES = 1, 38
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 2, 4, 8
 #: All file rights of the first version, and those that later ones added.
 _RIGHTS_BY_VERSION = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1, 5: (1 << 16) - 1}
+_TRUNCATE = 1 << 14
 _TCP = 3  #: bind and connect; from version 4 on
+_SCOPES = 3  #: abstract sockets of and signals to processes outside; from version 6 on
 
 
 class _Ruleset(ctypes.Structure):
-    _fields_ = (("fs", ctypes.c_uint64), ("net", ctypes.c_uint64))
+    _fields_ = (("fs", ctypes.c_uint64), ("net", ctypes.c_uint64), ("scoped", ctypes.c_uint64))
 
 
 class _Beneath(ctypes.Structure):
@@ -36,7 +38,7 @@ def version() -> int:
 
 
 def restrict(*, read: Sequence[str], write: Sequence[str]) -> str:
-    """Forbid this process every file but those below `read` and `write`, and every TCP connection.
+    """Forbid this process every file but those below `read` and `write`, TCP, and signals to processes outside.
 
     Returns:
         The level reached: "landlock 7", or "none".
@@ -46,8 +48,8 @@ def restrict(*, read: Sequence[str], write: Sequence[str]) -> str:
         return "none"
     libc = ctypes.CDLL(None, use_errno=True)
     rights = _RIGHTS_BY_VERSION[min(offered, 5)]
-    ruleset = _Ruleset(rights, _TCP if offered >= 4 else 0)
-    size = ctypes.sizeof(ruleset) if offered >= 4 else 8
+    ruleset = _Ruleset(rights, _TCP if offered >= 4 else 0, _SCOPES if offered >= 6 else 0)
+    size = 24 if offered >= 6 else 16 if offered >= 4 else 8
     fd = libc.syscall(_CREATE, ctypes.byref(ruleset), ctypes.c_size_t(size), 0)
     if fd < 0:
         return "none"
@@ -69,7 +71,7 @@ def _allow(libc: ctypes.CDLL, ruleset: int, path: str, access: int) -> None:
         return  # what is not there cannot be read either
     try:
         if not os.path.isdir(path):
-            access &= _EXECUTE | _READ_FILE | _WRITE_FILE
+            access &= _EXECUTE | _READ_FILE | _WRITE_FILE | _TRUNCATE
         rule = _Beneath(access, fd)
         libc.syscall(_ADD, ruleset, _PATH_BENEATH, ctypes.byref(rule), 0)
     finally:

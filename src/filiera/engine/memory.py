@@ -35,8 +35,20 @@ class SharedBuffer:
                 size += written
                 view = view[written:]
         if hasattr(fcntl, "F_ADD_SEALS"):
-            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, sum(getattr(fcntl, name) for name in _SEALS))
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _seals())
         return cls(fd, size)
+
+    @classmethod
+    def received(cls, fd: int, size_bytes: int) -> SharedBuffer:
+        """A buffer that came from a child.
+
+        Raises:
+            ValueError: it has another size, or can still be changed: a map that shrinks would end this process.
+        """
+        sealed = not hasattr(fcntl, "F_GET_SEALS") or fcntl.fcntl(fd, fcntl.F_GET_SEALS) & _seals() == _seals()
+        if not sealed or os.fstat(fd).st_size != size_bytes:
+            raise ValueError("a result that is not sealed, or has another size than it says")
+        return cls(fd, size_bytes)
 
     def view(self) -> memoryview:
         """The content, mapped read-only without a copy."""
@@ -47,6 +59,10 @@ class SharedBuffer:
     def close(self) -> None:
         """Give the descriptor back; maps that exist stay."""
         os.close(self.fd)
+
+
+def _seals() -> int:
+    return sum(int(getattr(fcntl, name)) for name in _SEALS)
 
 
 def _fresh() -> int:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import shutil
 import signal
 import socket
-import subprocess
-import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -16,27 +16,27 @@ from typing import Any
 from filiera.engine import wire
 from filiera.engine.memory import SharedBuffer
 from filiera.engine.task import Result, Task, Waiting
-from filiera.errors import UnavailableError
+from filiera.engine.zygote import Zygote
 
-PROTOCOL = 1
-#: One native thread per process: as many processes as cores, no more.
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "ARROW_NUM_THREADS", "POLARS_MAX_THREADS",
-    "NUMEXPR_NUM_THREADS",
-)  # fmt: skip
-START_TIMEOUT_S = 120.0
+#: How often private memory is looked at; a task can outrun its limit by what it takes in this time.
+MEMORY_CHECK_S = 0.1
+#: A child that stops in the middle of a message is taken for dead after this.
+MESSAGE_TIMEOUT_S = 60.0
 
 
 @dataclass(slots=True)
 class _Slot:
     sock: socket.socket
     pid: int
+    bundle: str | None  #: a process never sees the code of two bundles: modules stay loaded
     task: Task | None = None
     began: float = 0.0
 
 
 class ProcessEngine:
     """Runs each task in a child process; a child that dies loses its own task only.
+
+    One thread at a time may use it. The folder for scratch files is private and gone after `close`.
 
     Args:
         capacity: tasks at the same time.
@@ -46,10 +46,10 @@ class ProcessEngine:
 
     def __init__(self, capacity: int, *, python: str | None = None, preload: tuple[str, ...] = ("numpy",)) -> None:
         self.capacity = capacity
-        self._python = python or sys.executable
+        self._python = python
         self._preload = preload
-        self._zygote: subprocess.Popen[bytes] | None = None
-        self._control: socket.socket | None = None
+        self._zygote: Zygote | None = None
+        self._folder: str | None = None
         self._slots: list[_Slot] = []
         self._waiting = Waiting()
         self._selector = selectors.DefaultSelector()
@@ -64,7 +64,8 @@ class ProcessEngine:
         end = None if timeout_s is None else time.monotonic() + timeout_s
         while any(slot.task for slot in self._slots):
             left = None if end is None else max(0.0, end - time.monotonic())
-            found = [self._collect(key.data) for key, _ in self._selector.select(self._patience(left))]
+            ready = [key.data for key, _ in self._selector.select(self._patience(left))]
+            found = [result for slot in ready if (result := self._collect(slot)) is not None]
             found += self._overdue()
             self._feed()
             if found:
@@ -85,15 +86,15 @@ class ProcessEngine:
 
     def close(self) -> None:
         """End the zygote and every child it forked."""
+        self._waiting.tasks.clear()
         for slot in list(self._slots):
             self._kill(slot)
-        if self._control:
-            self._control.close()
-            self._control = None
         if self._zygote:
-            self._zygote.kill()
-            self._zygote.wait()
+            self._zygote.close()
             self._zygote = None
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
         self._selector.close()
 
     def __enter__(self) -> ProcessEngine:
@@ -103,31 +104,39 @@ class ProcessEngine:
         self.close()
 
     def _patience(self, left: float | None) -> float | None:
-        limits = [s.began + s.task.timeout_s - time.monotonic() for s in self._slots if s.task and s.task.timeout_s]
-        bounds = [max(0.0, bound) for bound in (*limits, *([left] if left is not None else []))]
-        return min(bounds) if bounds else None
+        running = [(slot, slot.task) for slot in self._slots if slot.task]
+        bounds = [slot.began + task.timeout_s - time.monotonic() for slot, task in running if task.timeout_s]
+        bounds += [MEMORY_CHECK_S for _, task in running if task.memory_limit_bytes]
+        bounds += [left] if left is not None else []
+        return max(0.0, min(bounds)) if bounds else None
 
     def _overdue(self) -> list[Result]:
+        """End the tasks that went over a limit."""
         results = []
         for slot in list(self._slots):
-            task = slot.task
-            if task and task.timeout_s and time.monotonic() - slot.began >= task.timeout_s:
-                self._kill(slot)
-                message = f"stopped after {task.timeout_s:g} s"
-                error = {"kind": "WorkError", "code": "work.timeout", "message": message, "details": ""}
-                results.append(Result(id=task.id, seconds=task.timeout_s, error=error))
+            task, elapsed = slot.task, time.monotonic() - slot.began
+            if task is None:
+                continue
+            used = private_bytes(slot.pid) if task.memory_limit_bytes else 0
+            if task.timeout_s and elapsed >= task.timeout_s:
+                error = _stopped("work.timeout", f"stopped after {task.timeout_s:g} s", "")
+            elif task.memory_limit_bytes and used > task.memory_limit_bytes:
+                error = _stopped(
+                    "work.memory", f"stopped at {used >> 20} MiB of memory, over its limit of "
+                    f"{task.memory_limit_bytes >> 20} MiB", "use less data at once, or raise the limit",
+                )  # fmt: skip
+            else:
+                continue
+            self._kill(slot)
+            results.append(Result(id=task.id, seconds=elapsed, peak_bytes=used, error=error))
         return results
 
     def _feed(self) -> None:
         while self._waiting.tasks:
-            slot = next((slot for slot in self._slots if slot.task is None), None)
+            slot = self._free(self._waiting.tasks[0].bundle)
             if slot is None:
-                if len(self._slots) >= self.capacity:
-                    return
-                slot = self._fork()
-            task = self._waiting.take()
-            assert task is not None
-            slot.task, slot.began = task, time.monotonic()
+                return
+            task = self._waiting.tasks[0]
             message = {
                 "id": task.id,
                 "function": task.function,
@@ -135,82 +144,101 @@ class ProcessEngine:
                 "bundle": task.bundle,
                 "sizes": [buffer.size_bytes for buffer in task.inputs],
             }
-            # a child that is gone is found by its closed socket at the next wait
-            with contextlib.suppress(wire.Closed):
+            try:
                 wire.send(slot.sock, message, [buffer.fd for buffer in task.inputs])
+            except wire.ClosedError:  # it died while it was idle
+                self._kill(slot)
+                continue
+            except ValueError:
+                self._waiting.take()
+                raise
+            self._waiting.take()
+            slot.task, slot.began = task, time.monotonic()
 
-    def _collect(self, slot: _Slot) -> Result:
-        task = slot.task
-        assert task is not None, "an idle child says nothing"
+    def _free(self, bundle: str | None) -> _Slot | None:
+        """A slot for code of this bundle; one that ran other code makes room."""
+        idle = [slot for slot in self._slots if slot.task is None]
+        slot = next((slot for slot in idle if slot.bundle == bundle), None)
+        if slot is not None:
+            return slot
+        if len(self._slots) >= self.capacity:
+            if not idle:
+                return None
+            self._kill(idle[0])
+        return self._fork(bundle)
+
+    def _collect(self, slot: _Slot) -> Result | None:
+        task, elapsed = slot.task, time.monotonic() - slot.began
+        fds: list[int] = []
         try:
             answer, fds = wire.receive(slot.sock)
-        except wire.Closed:
-            elapsed = time.monotonic() - slot.began
+            if task is None or answer["id"] != task.id:
+                raise ValueError("a message that nobody asked for")
+            result = _result(answer, fds)
+        except (wire.ClosedError, OSError, ValueError, KeyError, TypeError):  # dead, or no longer our code
+            for fd in fds:
+                os.close(fd)
             self._kill(slot)
-            return Result(id=task.id, seconds=elapsed, lost=True)
+            return Result(id=task.id, seconds=elapsed, lost=True) if task else None
         slot.task = None
-        return _result(answer, fds)
+        return result
 
     def _kill(self, slot: _Slot) -> None:
+        """End a child with everything it started."""
         self._slots.remove(slot)
         self._selector.unregister(slot.sock)
         slot.sock.close()
         with contextlib.suppress(ProcessLookupError):
-            os.kill(slot.pid, signal.SIGKILL)
+            os.killpg(slot.pid, signal.SIGKILL)
+        shutil.rmtree(os.path.join(self._folder or "", str(slot.pid)), ignore_errors=True)
 
-    def _fork(self) -> _Slot:
-        control = self._start()
-        ours, theirs = socket.socketpair()
-        wire.send(control, {"op": "slot"}, [theirs.fileno()])
-        theirs.close()
-        answer, _ = wire.receive(control)
-        slot = _Slot(ours, answer["pid"])
+    def _fork(self, bundle: str | None) -> _Slot:
+        if self._folder is None:
+            self._folder = tempfile.mkdtemp(prefix="filiera-")
+        try:
+            sock, pid = self._start().fork()
+        except wire.ClosedError:  # the zygote was killed, and its children with it
+            if self._zygote:
+                self._zygote.close()
+            self._zygote = None
+            sock, pid = self._start().fork()
+        sock.settimeout(MESSAGE_TIMEOUT_S)
+        slot = _Slot(sock, pid, bundle)
         self._slots.append(slot)
-        self._selector.register(ours, selectors.EVENT_READ, slot)
+        self._selector.register(sock, selectors.EVENT_READ, slot)
         return slot
 
-    def _start(self) -> socket.socket:
-        if self._control is not None:
-            return self._control
-        ours, theirs = socket.socketpair()
-        command = [self._python, "-m", "filiera.worker", str(theirs.fileno()), ",".join(self._preload)]
-        self._zygote = subprocess.Popen(
-            command, pass_fds=[theirs.fileno()], env=_environment(), stdin=subprocess.DEVNULL, start_new_session=True
-        )
-        theirs.close()
-        ours.settimeout(START_TIMEOUT_S)
-        try:
-            answer, _ = wire.receive(ours)
-        except (wire.Closed, TimeoutError) as error:
-            raise UnavailableError(
-                "engine.no_start", "the project's interpreter does not start", where=self._python,
-                expected="a Python with filiera installed", next="check `python` in [project]",
-            ) from error
-        ours.settimeout(None)
-        if answer["protocol"] != PROTOCOL:
-            raise UnavailableError(
-                "engine.protocol", "the project's interpreter has another filiera", where=self._python,
-                expected=f"protocol {PROTOCOL}", found=f"protocol {answer['protocol']}",
-            )
-        self._control = ours
-        return ours
+    def _start(self) -> Zygote:
+        if self._zygote is None:
+            assert self._folder is not None
+            os.makedirs(self._folder, 0o700, exist_ok=True)
+            self._zygote = Zygote.start(self._python, self._preload, self._folder)
+        return self._zygote
 
 
-def _environment() -> dict[str, str]:
-    """What a child may know of this machine: nothing but where its programs and libraries are."""
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "LC_ALL", "TZ") if name in os.environ}
-    return kept | dict.fromkeys(THREAD_VARIABLES, "1") | {"HOME": "/nonexistent", "PYTHONHASHSEED": "0"}
+def private_bytes(pid: int) -> int:
+    """Memory of a process that is its own, in memory and swapped out; 0 where the system does not say."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+            lines = dict(line.split(":", 1) for line in file if ":" in line)
+    except OSError:
+        return 0
+    return sum(int(lines.get(name, "0").split()[0]) * 1024 for name in ("RssAnon", "VmSwap"))
+
+
+def _stopped(code: str, message: str, advice: str) -> dict[str, str]:
+    return {"kind": "WorkError", "code": code, "message": message, "details": "", "next": advice}
 
 
 def _result(answer: dict[str, Any], fds: list[int]) -> Result:
-    outputs = tuple(SharedBuffer(fd, size) for fd, size in zip(fds, answer["sizes"], strict=True))
     return Result(
         id=answer["id"],
         value=answer.get("value"),
-        outputs=outputs,
+        outputs=tuple(SharedBuffer.received(fd, size) for fd, size in zip(fds, answer["sizes"], strict=True)),
         seconds=answer["seconds"],
         cpu_seconds=answer["cpu_seconds"],
         peak_bytes=answer["peak_bytes"],
         error=answer.get("error"),
         log=answer["log"],
+        confinement=answer["confinement"],
     )

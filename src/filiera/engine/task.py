@@ -19,6 +19,7 @@ class Task:
     inputs: Sequence[SharedBuffer] = ()
     bundle: str | None = None  #: folder of the unpacked source bundle; first on the module path
     timeout_s: float | None = None
+    memory_limit_bytes: int | None = None  #: of private memory; None = what the machine has
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,7 @@ class Result:
     error: Mapping[str, str] | None = None  #: "code", "message", "details" and the parts of a FilieraError
     lost: bool = False  #: the process died; nothing is known of the task
     log: str = ""  #: the end of what the code printed
+    confinement: str = "none"  #: what held the code, such as "landlock 7"
 
 
 class Engine(Protocol):

@@ -1,0 +1,1 @@
+"""The web pages: templates and one style sheet. Nothing from elsewhere, no script needed."""

@@ -1,0 +1,1 @@
+"""Phase 5: value to people. Endpoints of released models."""

@@ -1,0 +1,58 @@
+"""The console pages: the same values as the API, drawn on the server."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from filiera.core.money import Money
+from filiera.server.chart import study_chart
+from filiera.server.routes import Api, State
+
+
+def home(state: State, _request: Request) -> Response:
+    """GET /: the five phases as a picture of this project."""
+    status = state.workspace.status()
+    serving = {name: item.version.label for name, item in state.live.endpoints.items()}
+    return _page("home.html", status=status, serving=serving)
+
+
+def study(state: State, request: Request) -> Response:
+    """GET /studies/{model}: score against money spent."""
+    report = state.workspace.study(request.path_params["model"])
+    return _page("study.html", study=report, chart=study_chart(report))
+
+
+def _page(name: str, **values: Any) -> Response:
+    return HTMLResponse(_templates().get_template(name).render(**values))
+
+
+@cache
+def _templates() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(str(_folder("templates"))), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["whole"] = lambda value: f"{value:,}"
+    environment.filters["short"] = lambda value: "" if value is None else f"{value:.4g}"
+    environment.filters["day"] = lambda text: (text or "")[:10]
+    environment.filters["money"] = lambda value: str(Money.of(f"{value['amount']} {value['currency']}"))
+    return environment
+
+
+def _folder(name: str) -> Path:
+    return Path(str(files("filiera.console"))) / name
+
+
+def static_folder() -> Path:
+    """Where the style sheet lies."""
+    return _folder("static")
+
+
+PAGES = (Api("/", "GET", "project.read", home), Api("/studies/{model}", "GET", "project.read", study))
