@@ -461,8 +461,14 @@ class Workspace:
         snapshot = self.snapshot(version.card["table"], environment=environment)
         return newest_rows(self._context, snapshot, version, devices)
 
-    def endpoint(self, name: str, environment: str = PROD) -> Any:
-        """The endpoint of a released model, kept open.
+    def endpoint_engine(self) -> Any:
+        """An engine for `endpoint`, not started yet."""
+        from filiera.serve.endpoint import endpoint_engine
+
+        return endpoint_engine(self._python())
+
+    def endpoint(self, name: str, environment: str = PROD, *, engine: Any = None) -> Any:
+        """The endpoint of a released model, kept open; takes over `engine` where it makes a new one.
 
         Raises:
             NotFoundError: no such model is released.
@@ -478,7 +484,7 @@ class Workspace:
         version = released[name]
         if version.id not in self._endpoints:
             package = package_of(self.lake.objects, version)
-            self._endpoints[version.id] = Endpoint(version, facts_of(version), package, python=self._python())
+            self._endpoints[version.id] = Endpoint(version, facts_of(version), package, engine or self.endpoint_engine())
         return self._endpoints[version.id]
 
     def retire(self, version_id: str) -> None:

@@ -54,6 +54,10 @@ class ProcessEngine:
         self._waiting = Waiting()
         self._selector = selectors.DefaultSelector()
 
+    def start(self) -> None:
+        """Start the zygote now, so that the first task does not wait for its imports."""
+        self._start()
+
     def submit(self, task: Task) -> None:
         """Queue a task; it starts at once when a slot is free."""
         self._waiting.tasks.append(task)
@@ -193,8 +197,6 @@ class ProcessEngine:
         shutil.rmtree(os.path.join(self._folder or "", str(slot.pid)), ignore_errors=True)
 
     def _fork(self, bundle: str | None) -> _Slot:
-        if self._folder is None:
-            self._folder = tempfile.mkdtemp(prefix="filiera-")
         try:
             sock, pid = self._start().fork()
         except wire.ClosedError:  # the zygote was killed, and its children with it
@@ -210,7 +212,8 @@ class ProcessEngine:
 
     def _start(self) -> Zygote:
         if self._zygote is None:
-            assert self._folder is not None
+            if self._folder is None:
+                self._folder = tempfile.mkdtemp(prefix="filiera-")
             os.makedirs(self._folder, 0o700, exist_ok=True)
             self._zygote = Zygote.start(self._python, self._preload, self._folder)
         return self._zygote

@@ -26,6 +26,11 @@ START_TIMEOUT_S = 60.0
 PRELOAD = ("numpy", "pandas", "sklearn.ensemble", "skops.io", "filiera.runner.predict")
 
 
+def endpoint_engine(python: str | None) -> ProcessEngine:
+    """An engine for one endpoint; started ahead, a new version takes over in a fraction of a second."""
+    return ProcessEngine(1, python=python, preload=PRELOAD)
+
+
 class Endpoint:
     """Answers requests for one model version; safe for several threads.
 
@@ -33,17 +38,17 @@ class Endpoint:
         version: what is served.
         facts: what `runner.predict.load_model` needs.
         package: the model.
-        python: interpreter of the project; None = this one.
+        engine: with one slot; the endpoint owns and closes it.
     """
 
     def __init__(
-        self, version: ModelVersion, facts: Mapping[str, Any], package: bytes, *, python: str | None = None
+        self, version: ModelVersion, facts: Mapping[str, Any], package: bytes, engine: ProcessEngine
     ) -> None:
         inspect_package(package, version.format)
         self.version = version
         self._facts = dict(facts)
         self._package = SharedBuffer.create([package])
-        self._engine = ProcessEngine(1, python=python, preload=PRELOAD)
+        self._engine = engine
         self._lock = threading.Lock()
         self._numbers = itertools.count()
         self._warm = False

@@ -33,16 +33,20 @@ class Live:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="follow-head", daemon=True)
         self._seen = -1
+        self._spare: Any = None  # an engine that is started ahead
 
     def start(self) -> None:
         """Load what is released now, then follow."""
         self._look()
+        self._prepare()
         self._thread.start()
 
     def stop(self) -> None:
         """Follow no more."""
         self._stop.set()
         self._thread.join(timeout=5)
+        if self._spare is not None:
+            self._spare.close()
 
     @property
     def endpoints(self) -> Mapping[str, Endpoint]:
@@ -79,6 +83,12 @@ class Live:
                 self._look()
             except FilieraError as error:
                 self._log(f"head of {self._environment} not followed: {error.code} {error.message}")
+            if self._spare is None and not self._stop.is_set():
+                self._prepare()
+
+    def _prepare(self) -> None:
+        self._spare = self._workspace.endpoint_engine()
+        self._spare.start()
 
     def _look(self) -> None:
         stamp = head_stamp(self._workspace.ledger.path)
@@ -88,7 +98,8 @@ class Live:
         old = dict(self._endpoints)
         for name, version in released.items():
             if name not in old or old[name].version.id != version.id:
-                fresh = self._workspace.endpoint(name, self._environment)
+                engine, self._spare = self._spare, None
+                fresh = self._workspace.endpoint(name, self._environment, engine=engine)
                 fresh.warm()
                 self._endpoints = {**self._endpoints, name: fresh}
                 self._log(f"serving {version.label}")

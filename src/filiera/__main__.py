@@ -1,0 +1,5 @@
+"""`python -m filiera`: the command line."""
+
+from filiera.cli import main
+
+main()
