@@ -6,6 +6,8 @@ imported here, since every pipeline imports this.
 
 from __future__ import annotations
 
+import inspect
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -55,7 +57,8 @@ class Model:
     def predict(self, frame: Any) -> Any:
         """One prediction a row, in the target's unit; null where there is no honest one."""
         raise CodeError(
-            "model.not_here", "fl.Model is filled in when filiera runs the pipeline",
+            "model.not_here",
+            "fl.Model is filled in when filiera runs the pipeline",
             next="use `filiera.open().predict(...)` in a notebook",
         )
 
@@ -69,13 +72,21 @@ def duration_us(text: str) -> int:
     Raises:
         CodeError: not a duration; months and years have no fixed length.
     """
-    match = _DURATION.match(text)
+    match = _DURATION.match(text) if isinstance(text, str) else None
     if not match:
+        lengthless = isinstance(text, str) and re.search(r"\d\s*(mo|M|y|Y)", text)
         raise CodeError(
             "code.duration", f"`{text}` is no duration", expected="a number and s, min, h, d or w, such as 30d",
-            next="months have no fixed length: write days" if "mo" in text else "",
-        )
+            next="months and years have no fixed length: write days" if lengthless else "",
+        )  # fmt: skip
     return round(float(match[1]) * _US[match[2]])
+
+
+def _length_us(name: str, text: str) -> int:
+    length = duration_us(text)
+    if length == 0:
+        raise CodeError("code.duration", f"{name} has no length", expected="longer than 0", found=text)
+    return length
 
 
 def table(
@@ -105,9 +116,8 @@ def table(
         raise CodeError(
             "code.lookback", "a lookback without partition has no meaning", next='add partition="month" or drop it'
         )
-    definition = TableDefinition(
-        partition=partition, lookback_us=duration_us(lookback) if lookback else 0, key=tuple(key) if key else None
-    )
+    columns = _names("key", key) if key is not None else None
+    definition = TableDefinition(partition=partition, lookback_us=duration_us(lookback) if lookback else 0, key=columns)
     return _attach(function, definition)
 
 
@@ -133,24 +143,44 @@ def model(
         seed: of everything random.
 
     Raises:
-        CodeError: no inputs, the target among them, an unknown score, or fewer than one trial.
+        CodeError: no inputs, one twice, the target among them, an unknown score, or fewer than one trial.
     """
-    if not inputs or isinstance(inputs, str):
-        raise CodeError("code.inputs", "a model needs named inputs", expected='a list such as ["wind_ms"]')
-    if predicts in inputs:
+    columns = _names("inputs", inputs)
+    if predicts in columns:
         raise CodeError("code.target_input", f"the model sees its own target {predicts}", next="take it out of inputs")
     if score not in SCORES:
         raise CodeError("code.score", f"`{score}` is no score", expected=" or ".join(SCORES))
-    if trials < 1:
-        raise CodeError("code.trials", "a study needs a trial", expected="1 or more", found=str(trials))
+    if split is not None and not isinstance(split, Split):
+        raise CodeError("code.split", f"`{split}` is no split", expected="fl.backtest(), fl.holdout() or fl.folds()")
+    _at_least("trials", trials, 1)
+    _at_least("seed", seed, 0)
     definition = ModelDefinition(
-        predicts=predicts, inputs=tuple(inputs), split=split or backtest(), trials=trials, score=score, seed=seed
+        predicts=predicts, inputs=columns, split=split or backtest(), trials=trials, score=score, seed=seed
     )
     return _attach(None, definition)
 
 
+def _names(word: str, given: Sequence[str]) -> tuple[str, ...]:
+    """Column names, each once."""
+    if isinstance(given, str) or not given or not all(isinstance(name, str) and name for name in given):
+        raise CodeError(
+            f"code.{word}", f"`{word}` names columns", expected='a list such as ["wind_ms"]', found=repr(given)
+        )
+    twice = sorted({name for name in given if list(given).count(name) > 1})
+    if twice:
+        raise CodeError(f"code.{word}", f"`{word}` names {', '.join(twice)} twice", expected="each column once")
+    return tuple(given)
+
+
+def _at_least(word: str, given: int, least: int) -> None:
+    if isinstance(given, bool) or not isinstance(given, int) or given < least:
+        raise CodeError(f"code.{word}", f"`{word}` is a whole number", expected=f"{least} or more", found=repr(given))
+
+
 def _attach(function: F | None, definition: TableDefinition | ModelDefinition) -> Any:
     def decorate(decorated: F) -> F:
+        if not inspect.isfunction(decorated):
+            raise CodeError("code.decorated", "only a function becomes an asset", found=type(decorated).__name__)
         setattr(decorated, ATTRIBUTE, definition)
         return decorated
 
@@ -166,26 +196,24 @@ def backtest(*, windows: int = 5, train: str | None = None, test: str = "30d", g
         test: length of a window; windows sit on a fixed calendar grid, so that new rows do not move old windows.
         gap: time between training and window.
     """
-    if windows < 1:
-        raise CodeError("code.windows", "a backtest needs a window", expected="1 or more", found=str(windows))
+    _at_least("windows", windows, 1)
     return Split(
         kind="backtest",
         windows=windows,
-        train_us=duration_us(train) if train else None,
-        test_us=duration_us(test),
+        train_us=_length_us("train", train) if train is not None else None,
+        test_us=_length_us("test", test),
         gap_us=duration_us(gap),
     )
 
 
 def holdout(*, test: str = "30d", gap: str = "0d") -> Split:
     """One window: the newest rows; everything earlier is for training."""
-    return Split(kind="holdout", windows=1, test_us=duration_us(test), gap_us=duration_us(gap))
+    return Split(kind="holdout", windows=1, test_us=_length_us("test", test), gap_us=duration_us(gap))
 
 
 def folds(count: int = 5) -> Split:
     """Folds by the hash of each row's key; only for rows without time, where no order can be violated."""
-    if count < 2:
-        raise CodeError("code.folds", "folds are at least two", expected="2 or more", found=str(count))
+    _at_least("folds", count, 2)
     return Split(kind="folds", windows=count)
 
 
@@ -201,9 +229,7 @@ class Search:
 
     def named(self, name: str) -> Parameter:
         """The parameter called `name`."""
-        return Parameter(
-            name=name, kind=self.kind, low=self.low, high=self.high, log=self.log, choices=self.choices
-        )
+        return Parameter(name=name, kind=self.kind, low=self.low, high=self.high, log=self.log, choices=self.choices)
 
 
 def between(low: float, high: float, *, log: bool = False) -> Any:
@@ -212,7 +238,8 @@ def between(low: float, high: float, *, log: bool = False) -> Any:
     Raises:
         CodeError: the bounds are not in order, or a logarithmic range does not begin above zero.
     """
-    if not low < high or (log and low <= 0):
+    numbers = all(isinstance(b, int | float) and not isinstance(b, bool) and math.isfinite(b) for b in (low, high))
+    if not numbers or not low < high or (log and low <= 0):
         raise CodeError("code.between", f"between({low}, {high}) is no range", expected="low < high; above 0 with log")
     whole = isinstance(low, int) and isinstance(high, int)
     return Search("integer" if whole else "float", float(low), float(high), log)
@@ -224,6 +251,8 @@ def choice(*options: Any) -> Any:
     Raises:
         CodeError: none, or one that is no plain value.
     """
-    if not options or not all(isinstance(option, str | int | float | bool | None) for option in options):
+    plain = all(isinstance(option, str | int | float | bool | None) for option in options)
+    finite = all(math.isfinite(option) for option in options if isinstance(option, float))
+    if not options or not plain or not finite:
         raise CodeError("code.choice", "a choice is made of plain values", expected="texts, numbers, booleans, None")
     return Search("choice", choices=options)

@@ -126,7 +126,9 @@ def _first(story: Story, records: list[str]) -> None:
     for item in story.workspace.quarantine(examples=1):
         story.say(f"  {item['path']}: " + ", ".join(f"{count} {reason}" for reason, count in item["reasons"].items()))
         for row in item["examples"]:
-            story.say(f"    line {row['line']}, {row['reason']} {row['column']}: {row['raw'][:70]}")
+            story.say(
+                f"    line {row['line']}, {' '.join(filter(None, (row['reason'], row['column'])))}: {row['raw'][:70]}"
+            )
     _tell_study(story)
     _release(story, 0, cost)
 
@@ -137,12 +139,16 @@ def _tell_study(story: Story) -> None:
     best = min(trial["score"] for trial in study["trials"] if trial["score"] is not None)
     baseline = study["baselines"][0]
     story.say("$ filiera study power")
-    story.say(f"  {len(study['trials'])} trials, best {best:.2f} {unit} (baseline {baseline['name']} {baseline['score']:.2f} {unit})")
+    story.say(
+        f"  {len(study['trials'])} trials, best {best:.2f} {unit} "
+        f"(baseline {baseline['name']} {baseline['score']:.2f} {unit})"
+    )
     story.say(f"  stopped: {study['stop']}")
     following = frontier.get("price_of_next_step")
     told = f"{following:.3g} {currency}" if following is not None else "more than can be told"
     story.say(
-        f"  the last {frontier['step']:.2g} {unit} cost {frontier['price_of_last_step']:.3g} {currency}, the next would cost {told}"
+        f"  the last {frontier['step']:.2g} {unit} cost {frontier['price_of_last_step']:.3g} {currency}, "
+        f"the next would cost {told}"
     )
 
 
@@ -172,7 +178,7 @@ def _unchanged(story: Story) -> None:
     story.say("\n# a comment is added to pipeline.py")
     path.write_text(f"# the mean of an hour smooths gusts\n{text}", encoding="utf-8")
     _plan(story)
-    story.say('\n# a line is changed: the mean of the last two hours instead of one')
+    story.say("\n# a line is changed: the mean of the last two hours instead of one")
     path.write_text(text.replace('.rolling("1h")', '.rolling("2h")'), encoding="utf-8")
     _plan(story)
     story.say("\n# and changed back")
@@ -212,7 +218,9 @@ def _address(process: subprocess.Popen[str], say: Say) -> str:
             return line
         if not line and process.poll() is not None:
             break
-    raise UnavailableError("demo.server", "the server did not start", next="run `filiera up` by hand and read what it says")
+    raise UnavailableError(
+        "demo.server", "the server did not start", next="run `filiera up` by hand and read what it says"
+    )
 
 
 def _ask(story: Story, url: str) -> None:
@@ -223,7 +231,10 @@ def _ask(story: Story, url: str) -> None:
     )
     with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
         answer: dict[str, Any] = json.load(response)
-    values = ", ".join(f"{device} {value:.0f} {answer['unit']}" for device, value in zip(body["devices"], answer["predictions"], strict=True))
+    values = ", ".join(
+        f"{device} {value:.0f} {answer['unit']}"
+        for device, value in zip(body["devices"], answer["predictions"], strict=True)
+    )
     story.say(f"  {answer['model']}: {values}\n")
 
 
@@ -240,7 +251,6 @@ def _end(story: Story, seconds: float) -> None:
 
 def _shown(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
 
 
 def _program() -> str:

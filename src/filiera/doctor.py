@@ -59,7 +59,9 @@ def _sqlite(ledger: Ledger) -> Finding:
 
 def _audit(ledger: Ledger) -> Finding:
     report = ledger.verify()
-    return Finding("audit log", "ok" if report.ok else "error", report.message, "" if report.ok else "see `filiera audit`")
+    return Finding(
+        "audit log", "ok" if report.ok else "error", report.message, "" if report.ok else "see `filiera audit`"
+    )
 
 
 def _space(state: Path) -> Finding:
@@ -82,7 +84,9 @@ def _mode(name: str, path: Path, wanted: int) -> Finding:
 def _sandbox() -> Finding:
     offered = landlock.version()
     if offered:
-        return Finding("sandbox", "ok", f"Landlock version {offered}: pipeline code reads its libraries and its bundle only")
+        return Finding(
+            "sandbox", "ok", f"Landlock version {offered}: pipeline code reads its libraries and its bundle only"
+        )
     return Finding("sandbox", "warning", "this kernel offers no Landlock", "pipeline code can read what you can read")
 
 
@@ -90,5 +94,7 @@ def _swap() -> Finding:
     swaps = Path("/proc/swaps")
     used = swaps.exists() and len(swaps.read_text(encoding="utf-8").splitlines()) > 1
     if used:
-        return Finding("swap", "warning", "swap is on: memory with plain rows may reach the disk", "encrypt swap or turn it off")
+        return Finding(
+            "swap", "warning", "swap is on: memory with plain rows may reach the disk", "encrypt swap or turn it off"
+        )
     return Finding("swap", "ok", "off")

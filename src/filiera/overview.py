@@ -7,7 +7,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import sqlalchemy as sa
 
 from filiera.clock import US_PER_DAY, rfc3339
 from filiera.core.generation import DEV, PROD
@@ -20,7 +19,7 @@ from filiera.dimensions.context import Context
 from filiera.dimensions.facts import LedgerFacts
 from filiera.errors import NotFoundError, nearest
 from filiera.ledger import environments, snapshots, sources, studies, traces
-from filiera.ledger.journal import Ledger
+from filiera.ledger.journal import Connection, Ledger
 
 MONTH_US = 30 * US_PER_DAY
 
@@ -66,12 +65,12 @@ def _money(context: Context, nano: int) -> dict[str, Any]:
     return Money(nano, context.prices.currency).to_json()
 
 
-def _traces(connection: sa.Connection, assets: Any) -> dict[str, Trace]:
+def _traces(connection: Connection, assets: Any) -> dict[str, Trace]:
     found = {name: traces.get(connection, trace) for name, trace in assets.items()}
     return {name: trace for name, trace in found.items() if trace is not None}
 
 
-def _source(connection: sa.Connection, context: Context, name: str, waiting: int) -> dict[str, Any]:
+def _source(connection: Connection, context: Context, name: str, waiting: int) -> dict[str, Any]:
     counts = sources.count_rows(connection, name)
     snapshot = snapshots.latest(connection, name)
     return {
@@ -90,7 +89,7 @@ def _span(snapshot: Snapshot | None) -> dict[str, str | None]:
     return {"low": None if low is None else rfc3339(low), "high": None if high is None else rfc3339(high)}
 
 
-def _table(connection: sa.Connection, trace: Trace) -> dict[str, Any]:
+def _table(connection: Connection, trace: Trace) -> dict[str, Any]:
     snapshot = snapshots.get(connection, trace.output)
     assert snapshot is not None, "a trace's snapshot is never removed"
     return {
@@ -105,7 +104,7 @@ def _table(connection: sa.Connection, trace: Trace) -> dict[str, Any]:
     }
 
 
-def _models(connection: sa.Connection) -> list[dict[str, Any]]:
+def _models(connection: Connection) -> list[dict[str, Any]]:
     newest: dict[str, ModelVersion] = {}
     for version in studies.list_versions(connection):
         newest.setdefault(version.name, version)
@@ -128,7 +127,7 @@ def _models(connection: sa.Connection) -> list[dict[str, Any]]:
     ]
 
 
-def _output(connection: sa.Connection, trace: Trace) -> str:
+def _output(connection: Connection, trace: Trace) -> str:
     if trace.kind == "model":
         version = studies.get_version(connection, trace.output)
         return version.label if version else trace.output

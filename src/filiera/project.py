@@ -23,7 +23,13 @@ _IGNORED = ".filiera/\ndata/\n__pycache__/\n"
 
 
 def make_project(
-    root: Path, *, name: str | None, owner: str, purposes: Sequence[str], currency: str = "EUR", example: str | None = None
+    root: Path,
+    *,
+    name: str | None,
+    owner: str,
+    purposes: Sequence[str],
+    currency: str = "EUR",
+    example: str | None = None,
 ) -> None:
     """Write settings, pipeline and data folder of a new project.
 
@@ -38,7 +44,8 @@ def make_project(
         raise NotFoundError("example.unknown", f"no example {example}", next=nearest(example, EXAMPLES))
     if not owner.strip() or not purposes:
         raise UsageError(
-            "project.ungoverned", "a project has an owner and a purpose",
+            "project.ungoverned",
+            "a project has an owner and a purpose",
             expected="--owner NAME and --purpose WORD, such as --owner energy-team --purpose power-forecast",
         )
     root.mkdir(parents=True, exist_ok=True)
@@ -107,6 +114,8 @@ def refuse_network(root: Path) -> None:
             best, kind = point, system
     if kind in NETWORK:
         raise UsageError(
-            "project.network", f"{root} lies on {kind}, whose locks cannot be trusted", expected="a local disk",
+            "project.network",
+            f"{root} lies on {kind}, whose locks cannot be trusted",
+            expected="a local disk",
             next="make the project on a local disk; sources may lie on a network",
         )

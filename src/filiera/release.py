@@ -191,7 +191,12 @@ def champion_of(context: Context, environment: str, name: str) -> ModelVersion |
 
 
 def release(
-    context: Context, definitions: Definitions, candidate: Candidate, environment: str, source: str, checks: Sequence[Check]
+    context: Context,
+    definitions: Definitions,
+    candidate: Candidate,
+    environment: str,
+    source: str,
+    checks: Sequence[Check],
 ) -> Generation:
     """Move an environment to a version, when every check passed; one transaction with its audit entry.
 
@@ -238,7 +243,11 @@ def _released_assets(
     definitions: Definitions, candidate: Candidate, before: Generation | None, origin: Generation | None
 ) -> dict[str, str]:
     graph = definitions.graph
-    kept = {name: trace for name, trace in (before.assets if before else {}).items() if graph.find(name) or name in graph.sources}
+    kept = {
+        name: trace
+        for name, trace in (before.assets if before else {}).items()
+        if graph.find(name) or name in graph.sources
+    }
     tables = {table.name for table in graph.tables} | set(graph.sources)
     taken = {name: trace for name, trace in (origin.assets if origin else {}).items() if name in tables}
     return kept | taken | {candidate.version.name: candidate.trace.id}

@@ -99,7 +99,9 @@ def find_root(start: Path) -> Path:
         if (folder / SETTINGS_FILE).is_file():
             return folder
     raise NotFoundError(
-        "project.not_found", f"no {SETTINGS_FILE} here or above", found=str(start),
+        "project.not_found",
+        f"no {SETTINGS_FILE} here or above",
+        found=str(start),
         next="`filiera init DIR` makes a project; `--project DIR` names one",
     )
 
@@ -128,7 +130,7 @@ def parse(root: Path, text: str) -> Settings:
         root=root,
         project=project,
         sources=MappingProxyType({n: _source(_asset_name(s, n), s) for n, s in top.tables("source")}),
-        models=MappingProxyType({n: _model(_asset_name(s, n) and s, project) for n, s in top.tables("model")}),
+        models=MappingProxyType({n: _model(_named(s, n), project) for n, s in top.tables("model")}),
         environments=MappingProxyType({n: _environment(s) for n, s in top.tables("environment")}),
         prices=MappingProxyType(dict(top.table("prices").values)),
         digest=digest("settings", 1, text.encode()),
@@ -137,10 +139,17 @@ def parse(root: Path, text: str) -> Settings:
     return settings
 
 
+def _named(section: Section, name: str) -> Section:
+    _asset_name(section, name)
+    return section
+
+
 def _asset_name(section: Section, name: str) -> str:
     if not _NAME.match(name) or keyword.iskeyword(name):
         raise section.error(
-            "", f"`{name}` cannot be a name", code="settings.bad_name",
+            "",
+            f"`{name}` cannot be a name",
+            code="settings.bad_name",
             expected="a letter, then letters, digits and _; lower case; no word of Python",
         )
     return name
@@ -207,21 +216,28 @@ def _environment(section: Section) -> EnvironmentRules:
 def _source(name: str, section: Section) -> Source:
     columns = tuple(_column(column, values) for column, values in section.tables("columns"))
     if not columns:
-        raise section.error("columns", f"source {name} declares no column", next=f"`filiera adopt` writes [source.{name}]")
+        raise section.error(
+            "columns", f"source {name} declares no column", next=f"`filiera adopt` writes [source.{name}]"
+        )
     names = [column.name for column in columns]
     device, time = section.text("device", None), section.text("time", None)
     key = section.texts("key", None)
     if key is None:
         if device is None or time is None:
             raise section.error(
-                "device" if device is None else "time", f"source {name} has no key",
-                code="settings.missing_key", expected='`device` and `time`, or `key = ["..."]`',
+                "device" if device is None else "time",
+                f"source {name} has no key",
+                code="settings.missing_key",
+                expected='`device` and `time`, or `key = ["..."]`',
             )
         key = (device, time)
     for word, used in (("device", device), ("time", time), *(("key", part) for part in key)):
         if used is not None and used not in names:
             raise section.error(
-                word, f"`{word}` names a column that is not declared", expected=", ".join(names), found=used,
+                word,
+                f"`{word}` names a column that is not declared",
+                expected=", ".join(names),
+                found=used,
                 next=nearest(used, names),
             )
     kinds = {column.name: column for column in columns}
@@ -298,7 +314,10 @@ def _unit(section: Section, key: str) -> str | None:
     unit: str | None = section.text(key, None)
     if unit is not None and unit not in known_units():
         raise section.error(
-            key, f"`{unit}` is no unit that filiera knows", code="settings.unknown_unit", found=repr(unit),
+            key,
+            f"`{unit}` is no unit that filiera knows",
+            code="settings.unknown_unit",
+            found=repr(unit),
             next=nearest_unit(unit),
         )
     return unit
@@ -310,7 +329,10 @@ def _zone(section: Section) -> str | None:
     zone: str | None = section.text("zone", None)
     if zone is not None and zone not in available_timezones():
         raise section.error(
-            "zone", f"`{zone}` is no time zone", found=repr(zone), expected="an IANA name such as Europe/Paris",
+            "zone",
+            f"`{zone}` is no time zone",
+            found=repr(zone),
+            expected="an IANA name such as Europe/Paris",
             next=nearest(zone, available_timezones()),
         )
     return zone

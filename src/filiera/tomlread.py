@@ -104,7 +104,7 @@ class Section:
         return self._take(key, (int, float), "a number", default)
 
     def flag(self, key: str, default: Any = ...) -> Any:
-        """true or false."""
+        """True or false."""
         return self._take(key, bool, "true or false", default)
 
     def texts(self, key: str, default: Any = ...) -> Any:
@@ -121,7 +121,10 @@ class Section:
         value = self.text(key, default)
         if value is not default and value not in allowed:
             raise self.error(
-                key, f"`{key}` is not one of its words", expected=" or ".join(allowed), found=repr(value),
+                key,
+                f"`{key}` is not one of its words",
+                expected=" or ".join(allowed),
+                found=repr(value),
                 next=nearest(value, allowed),
             )
         return value
@@ -160,6 +163,9 @@ class Section:
             if key not in self._asked:
                 place = f"[{'.'.join(self.path)}]" if self.path else "the file"
                 raise self.error(
-                    key, f"`{key}` is not a key of {place}", code="settings.unknown_key",
-                    expected=", ".join(sorted(self._asked)), next=nearest(key, self._asked),
+                    key,
+                    f"`{key}` is not a key of {place}",
+                    code="settings.unknown_key",
+                    expected=", ".join(sorted(self._asked)),
+                    next=nearest(key, self._asked),
                 )

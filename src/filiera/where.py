@@ -1,8 +1,8 @@
 """Conditions on rows: a small typed grammar, never code.
 
-    COLUMN OP VALUE      OP is = != < <= > >=
-    COLUMN is null       COLUMN is not null
-    COLUMN in (A, B)
+COLUMN OP VALUE      OP is = != < <= > >=
+COLUMN is null       COLUMN is not null
+COLUMN in (A, B)
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def parse_where(text: str) -> Condition:
     if match := _COMPARISON.match(text):
         return Condition(match[1], match[2], (_unquoted(match[3]),))
     raise UsageError(
-        "where.form", f"`{text}` is no condition", expected="COLUMN OP VALUE, COLUMN is null, or COLUMN in (A, B)",
+        "where.form",
+        f"`{text}` is no condition",
+        expected="COLUMN OP VALUE, COLUMN is null, or COLUMN in (A, B)",
         next=f"OP is one of {' '.join(OPERATORS)}",
     )
 

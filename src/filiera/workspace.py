@@ -1,8 +1,8 @@
 """The workspace: every operation of a project, in one place; the CLI, the server and notebooks call these methods.
 
-    with Workspace.open(root) as wind:
-        print(wind.plan().to_json())
-        wind.apply()
+with Workspace.open(root) as wind:
+    print(wind.plan().to_json())
+    wind.apply()
 """
 
 from __future__ import annotations
@@ -186,7 +186,9 @@ class Workspace:
         answer = {"plan": plan.to_json(), "text": plan_text(plan)}
         now_us = self._context.clock.now_us()
         patterns = [source.pattern for source in self.settings.sources.values()]
-        stamp.remember(self.settings.root, environment, patterns, answer, now_us=now_us, valid_until_us=now_us + PLAN_VALID_US)
+        stamp.remember(
+            self.settings.root, environment, patterns, answer, now_us=now_us, valid_until_us=now_us + PLAN_VALID_US
+        )
         return answer
 
     def apply(
@@ -220,7 +222,9 @@ class Workspace:
         with self.ledger.reading() as connection:
             accepted = environments.accepted_rules(connection)
         if accepted != proposal:
-            with self.ledger.commit(actor=self.principal, action="rules.accept", object="project", details=proposal) as tx:
+            with self.ledger.commit(
+                actor=self.principal, action="rules.accept", object="project", details=proposal
+            ) as tx:
                 environments.accept_rules(tx, proposal, self.principal)
 
     # ---- rows
@@ -263,7 +267,8 @@ class Workspace:
             from filiera.errors import DeniedError
 
             raise DeniedError(
-                "column.masked", f"column {hidden[0]} is masked, so it cannot be used in a condition",
+                "column.masked",
+                f"column {hidden[0]} is masked, so it cannot be used in a condition",
                 next="leave it out of --where",
             )
         rows = self._context.reader.read(
@@ -312,16 +317,22 @@ class Workspace:
         kind = format or {".csv": "csv", ".parquet": "parquet", ".arrow": "arrow"}.get(path.suffix, "")
         if kind not in ("csv", "parquet", "arrow"):
             raise UsageError(
-                "export.format", "the format of the export is not known", expected="csv, parquet or arrow",
-                found=repr(format or path.suffix), next="name one with --format",
+                "export.format",
+                "the format of the export is not known",
+                expected="csv, parquet or arrow",
+                found=repr(format or path.suffix),
+                next="name one with --format",
             )
         rows = self.query(table, **options)
         export(rows, path, kind)
-        return rows.num_rows
+        count: int = rows.num_rows
+        return count
 
     # ---- quarantine
 
-    def quarantine(self, source: str | None = None, *, purpose: str | None = None, examples: int = 3) -> list[dict[str, Any]]:
+    def quarantine(
+        self, source: str | None = None, *, purpose: str | None = None, examples: int = 3
+    ) -> list[dict[str, Any]]:
         """Quarantined records by file: reasons with counts, and some examples with their original text."""
         stated = self._policy.purpose(purpose)
         if source is not None and source not in self.settings.sources:
@@ -484,7 +495,9 @@ class Workspace:
         version = released[name]
         if version.id not in self._endpoints:
             package = package_of(self.lake.objects, version)
-            self._endpoints[version.id] = Endpoint(version, facts_of(version), package, engine or self.endpoint_engine())
+            self._endpoints[version.id] = Endpoint(
+                version, facts_of(version), package, engine or self.endpoint_engine()
+            )
         return self._endpoints[version.id]
 
     def retire(self, version_id: str) -> None:
@@ -564,4 +577,3 @@ def _examples(rows: Any, count: int) -> list[dict[str, Any]]:
             seen[reason] = seen.get(reason, 0) + 1
             found.append(row)
     return found
-

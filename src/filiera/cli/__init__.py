@@ -71,7 +71,9 @@ class Commands(click.Group):
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--project", type=click.Path(file_okay=False), default=None, help="project folder; default: this or above")
+@click.option(
+    "--project", type=click.Path(file_okay=False), default=None, help="project folder; default: this or above"
+)
 @click.version_option(package_name="filiera")
 @click.pass_context
 def cli(ctx: click.Context, project: str | None) -> None:

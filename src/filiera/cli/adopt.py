@@ -31,7 +31,9 @@ def command(project: str | None, file: Path, source: str | None, pattern: str | 
     name = source or _name(file)
     if name in load(root).sources:
         raise ConflictError(
-            "adopt.exists", f"source {name} is in {SETTINGS_FILE} already", next="name another with --source, or edit it"
+            "adopt.exists",
+            f"source {name} is in {SETTINGS_FILE} already",
+            next="name another with --source, or edit it",
         )
     draft = examine(file, open_file)
     text = to_toml(draft, name, pattern or _pattern(root, file))

@@ -17,7 +17,9 @@ from filiera.cli.opened import open_project
 def command(project: str | None, environment: str, trials: int | None, as_json: bool) -> None:
     """Ingest, compute and train what changed, and nothing else.
 
-    May be killed at any moment and run again. Exit status: 0; 1 a step failed; 4 another apply runs; 7 a file was refused.
+    May be killed at any moment and run again.
+
+    Exit status: 0; 1 a step failed; 4 another apply runs; 7 a file was refused.
     """
     from filiera.cli.output import show_json
     from filiera.cli.progress import progress

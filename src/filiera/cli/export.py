@@ -19,8 +19,14 @@ from filiera.cli.opened import open_project
 @click.option("--purpose", help="one of the declared purposes; needed when there are several")
 @click.pass_obj
 def command(
-    project: str | None, table: str, path: Path, form: str | None, at: str | None, columns: str | None,
-    where: tuple[str, ...], purpose: str | None,
+    project: str | None,
+    table: str,
+    path: Path,
+    form: str | None,
+    at: str | None,
+    columns: str | None,
+    where: tuple[str, ...],
+    purpose: str | None,
 ) -> None:
     """Write rows as CSV, Parquet or Arrow; governed and logged like any read."""
     names = [name.strip() for name in columns.split(",")] if columns else None

@@ -20,7 +20,9 @@ def command(
 ) -> None:
     """Make a project with settings, pipeline, data folder, ledger, lake and key.
 
-    An owner and a purpose are asked for: there is no ungoverned project. Exit status: 0; 2 bad values; 4 a project is there.
+    An owner and a purpose are asked for: there is no ungoverned project.
+
+    Exit status: 0; 2 bad values; 4 a project is there.
     """
     from filiera.project import make_project
     from filiera.workspace import Workspace

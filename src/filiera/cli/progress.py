@@ -35,7 +35,12 @@ class BarProgress:
     def __init__(self) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-        columns = (TextColumn("{task.description:12}"), BarColumn(bar_width=24), TimeElapsedColumn(), TextColumn("{task.fields[text]}"))
+        columns = (
+            TextColumn("{task.description:12}"),
+            BarColumn(bar_width=24),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[text]}"),
+        )
         self._progress = Progress(*columns, refresh_per_second=4)
         self._tasks: dict[str, Any] = {}
 

@@ -24,13 +24,14 @@ def command(project: str | None, words: tuple[str, ...], purpose: str | None, ex
     release = words[:1] == ("release",)
     if len(words) != (2 if release else len(words[:1])):
         raise UsageError(
-            "cli.words", f"`quarantine {' '.join(words)}` is not understood",
+            "cli.words",
+            f"`quarantine {' '.join(words)}` is not understood",
             expected="filiera quarantine [SOURCE], or filiera quarantine release SOURCE",
         )
     with open_project(project) as workspace:
         if release:
             done = workspace.quarantine_release(words[1])
-            told = f"{done['accepted']:,} accepted, {done['quarantined']:,} quarantined again, {done['duplicates']:,} duplicates"
+            told = f"{done['accepted']:,} accepted, {done['quarantined']:,} again, {done['duplicates']:,} duplicates"
             click.echo(f"{done['released']:,} records checked again: {told}")
             return
         found = workspace.quarantine(words[0] if words else None, purpose=purpose, examples=examples)

@@ -18,8 +18,15 @@ from filiera.cli.opened import open_project
 @click.option("--json", "as_json", is_flag=True, help="one JSON object a row")
 @click.pass_obj
 def command(
-    project: str | None, table: str, at: str | None, columns: str | None, where: tuple[str, ...], limit: int,
-    purpose: str | None, environment: str, as_json: bool,
+    project: str | None,
+    table: str,
+    at: str | None,
+    columns: str | None,
+    where: tuple[str, ...],
+    limit: int,
+    purpose: str | None,
+    environment: str,
+    as_json: bool,
 ) -> None:
     """Rows of a source or table, sorted by time and key. Every read leaves an exposure record."""
     import json

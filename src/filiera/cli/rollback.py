@@ -12,7 +12,10 @@ from filiera.cli.opened import open_project
 @click.option("--json", "as_json", is_flag=True, help="print one JSON object")
 @click.pass_obj
 def command(project: str | None, environment: str, as_json: bool) -> None:
-    """Move an environment back to before its last release, in one transaction. Exit status: 0; 4 nothing to go back to."""
+    """Move an environment back to before its last release, in one transaction.
+
+    Exit status: 0; 4 nothing to go back to.
+    """
     from filiera.cli.output import show_json
 
     with open_project(project) as workspace:

@@ -24,22 +24,39 @@ def command(project: str | None, as_json: bool) -> None:
     _sources(status["sources"])
     if status["tables"]:
         click.echo()
-        rows = [(t["name"], t["snapshot"], t["rows"], (t["low"] or "")[:10], (t["high"] or "")[:10], t["trace"]) for t in status["tables"]]
+        rows = [
+            (t["name"], t["snapshot"], t["rows"], (t["low"] or "")[:10], (t["high"] or "")[:10], t["trace"])
+            for t in status["tables"]
+        ]
         show_table(rows, ("table", "snapshot", "rows", "from", "to", "trace"))
     if status["models"]:
         click.echo()
-        models = [(m["label"], f"{m['score_name']} {m['score']:.4g} {m['unit'] or ''}", f"{m['baseline_name']} {m['baseline']:.4g}", m["trials"],
-                   "yes" if m["releasable"] else "no") for m in status["models"]]  # fmt: skip
+        models = [
+            (
+                model["label"],
+                f"{model['score_name']} {model['score']:.4g} {model['unit'] or ''}",
+                f"{model['baseline_name']} {model['baseline']:.4g}",
+                model["trials"],
+                "yes" if model["releasable"] else "no",
+            )
+            for model in status["models"]
+        ]
         show_table(models, ("model", "score", "baseline", "trials", "releasable"))
     if status["environments"]:
         click.echo()
-        heads = [(e["name"], e["generation"], e["kind"], e["created"][:16], " ".join(e["assets"].values())) for e in status["environments"]]
+        heads = [
+            (e["name"], e["generation"], e["kind"], e["created"][:16], " ".join(e["assets"].values()))
+            for e in status["environments"]
+        ]
         show_table(heads, ("environment", "generation", "by", "at", "assets"))
     click.echo(f"\nspent {money(status['spend']['total'])}, in the last 30 days {money(status['spend']['month'])}")
 
 
 def _sources(sources: list[dict[str, Any]]) -> None:
-    rows = [(s["name"], s["files"], s["rows_read"], s["accepted"], s["quarantined"], s["duplicates"], s["waiting"]) for s in sources]
+    rows = [
+        (s["name"], s["files"], s["rows_read"], s["accepted"], s["quarantined"], s["duplicates"], s["waiting"])
+        for s in sources
+    ]
     show_table(rows, ("source", "files", "read", "accepted", "quarantined", "duplicates", "waiting"))
     for source in sources:
         if source["reasons"]:

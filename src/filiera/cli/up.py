@@ -9,7 +9,14 @@ from filiera.cli.opened import open_project
 
 @click.command("up")
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="on loopback; 0 = any")
-@click.option("--every", "every_s", type=click.FloatRange(min=0.2), default=5.0, show_default=True, help="seconds between looks for new files")
+@click.option(
+    "--every",
+    "every_s",
+    type=click.FloatRange(min=0.2),
+    default=5.0,
+    show_default=True,
+    help="seconds between looks for new files",
+)
 @click.option("--no-collect", is_flag=True, help="serve only")
 @click.pass_obj
 def command(project: str | None, port: int, every_s: float, no_collect: bool) -> None:

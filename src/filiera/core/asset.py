@@ -120,9 +120,6 @@ class Model:
     code: Code
 
 
-
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:
     """Every definition of one project at one moment."""
@@ -136,12 +133,18 @@ class Graph:
 
     def find(self, name: str) -> Table | Model | None:
         """The definition called `name`, or None (sources have no definition here)."""
-        return next((asset for asset in (*self.tables, *self.models) if asset.name == name), None)
+        return next((asset for asset in self.definitions if asset.name == name), None)
+
+    @property
+    def definitions(self) -> tuple[Table | Model, ...]:
+        """Tables, then models."""
+        found: list[Table | Model] = [*self.tables, *self.models]
+        return tuple(found)
 
     def ordered(self) -> Iterator[Table | Model]:
         """Definitions such that inputs come before their readers; ties by name."""
         done = set(self.sources)
-        waiting = sorted((*self.tables, *self.models), key=lambda asset: asset.name)
+        waiting = sorted(self.definitions, key=lambda asset: asset.name)
         while waiting:
             ready = [asset for asset in waiting if all(port.asset in done for port in asset.inputs)]
             if not ready:

@@ -49,12 +49,18 @@ def load_prices(currency: str, overrides: Mapping[str, Any]) -> Prices:
     for name, value in overrides.items():
         if name not in known:
             raise SettingsError(
-                "prices.unknown", f"`{name}` is no price", expected=", ".join(sorted(known)), next=nearest(name, known),
+                "prices.unknown",
+                f"`{name}` is no price",
+                expected=", ".join(sorted(known)),
+                next=nearest(name, known),
                 where="filiera.toml [prices]",
             )
         if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
             raise SettingsError(
-                "prices.value", f"price `{name}` is no amount", expected="0 or more", found=repr(value),
+                "prices.value",
+                f"price `{name}` is no amount",
+                expected="0 or more",
+                found=repr(value),
                 where="filiera.toml [prices]",
             )
     return Prices(currency=currency, **(values | dict(overrides)))

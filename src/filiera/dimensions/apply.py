@@ -109,7 +109,10 @@ def apply_lock(path: Path) -> Iterator[None]:
         except BlockingIOError as error:
             holder = os.pread(descriptor, 20, 0).decode().strip()
             raise ConflictError(
-                "apply.running", "another apply is running", found=f"process {holder}", next="wait for it, then look again"
+                "apply.running",
+                "another apply is running",
+                found=f"process {holder}",
+                next="wait for it, then look again",
             ) from error
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
@@ -258,7 +261,7 @@ def _kept(graph: Graph, facts: LedgerFacts, head: Generation | None) -> dict[str
     """What stands: traces of this run, and for assets that failed or wait the one from before."""
     standing = facts.standing()
     found = {}
-    for asset in (*graph.tables, *graph.models):
+    for asset in graph.definitions:
         if asset.name in standing:
             found[asset.name] = standing[asset.name].id
         elif head and asset.name in head.assets:
@@ -290,4 +293,3 @@ def _source_trace(context: Context, tx: Tx, name: str, run_id: str) -> str:
     )
     traces.record(tx, trace)
     return trace.id
-

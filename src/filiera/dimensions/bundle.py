@@ -73,7 +73,9 @@ def collect_bundle(root: Path) -> Bundle:
     total = sum(len(content) for _, content in files)
     if total > MAX_BYTES:
         raise UsageError(
-            "code.too_large", f"the project's code is {total >> 20} MiB", expected=f"at most {MAX_BYTES >> 20} MiB",
+            "code.too_large",
+            f"the project's code is {total >> 20} MiB",
+            expected=f"at most {MAX_BYTES >> 20} MiB",
             next="move data and environments out of the project folder or into a folder whose name starts with a dot",
         )
     return _bundle(files)

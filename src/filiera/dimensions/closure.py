@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import symtable
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -94,7 +95,10 @@ def _normalised(content: bytes, name: str) -> str:
 def syntax_error(name: str, error: SyntaxError) -> CodeError:
     """The error of a file that is no Python."""
     return CodeError(
-        "code.syntax_error", f"{error.msg}", where=f"{name}:{error.lineno}", found=(error.text or "").strip(),
+        "code.syntax_error",
+        f"{error.msg}",
+        where=f"{name}:{error.lineno}",
+        found=(error.text or "").strip(),
         next="mend the line and run again",
     )
 
@@ -324,7 +328,10 @@ class _Walk:
                 self._touch_import(item)
         for star in stars:
             self._take_whole(star)
+        reads = _global_reads(node)
         for chain in _chains(node):
+            if chain[0] not in reads and chain[0] not in local:
+                continue  # a parameter or a variable of a function, whatever the module calls by that name
             self._flag(module, chain)
             if chain[0] in module.units or chain[0] in module.imports or chain[0] in local or chain[0] not in BUILTINS:
                 self._resolve(module, chain, local)
@@ -335,6 +342,20 @@ class _Walk:
         origin = module.imports.get(chain[0])
         if tuple(chain[-2:]) in NONDETERMINISTIC_CALLS or (origin and origin.module in NONDETERMINISTIC):
             self._flags.add(f"nondeterministic:{'.'.join(chain)}")
+
+
+def _global_reads(node: ast.AST) -> set[str]:
+    """Names below a statement that are looked up in the module, by Python's own rules of scope."""
+    names: set[str] = set()
+    waiting = [symtable.symtable(ast.unparse(node), "unit", "exec")]
+    top = waiting[0]
+    while waiting:
+        table = waiting.pop()
+        waiting += table.get_children()
+        for symbol in table.get_symbols():
+            if symbol.is_referenced() and (table is top or symbol.is_global()):
+                names.add(symbol.get_name())
+    return names
 
 
 def _chains(node: ast.AST) -> Iterable[list[str]]:
@@ -354,4 +375,3 @@ def _chains(node: ast.AST) -> Iterable[list[str]]:
                 yield [value.id, *reversed(chain)]
         elif isinstance(item, ast.Name) and isinstance(item.ctx, ast.Load):
             yield [item.id]
-

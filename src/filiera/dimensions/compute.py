@@ -8,15 +8,15 @@ from typing import Any
 
 import pyarrow as pa
 
+from filiera.clock import US_PER_DAY
 from filiera.core.asset import Frame, Graph, Port, Table
+from filiera.core.contract import OPEN
 from filiera.core.snapshot import Snapshot
 from filiera.core.trace import Trace
 from filiera.dimensions.context import Context, Definitions
 from filiera.dimensions.facts import LedgerFacts
 from filiera.dimensions.key import interpreter, settings_of
 from filiera.dimensions.parts import changed_days, lookback_days, slices
-from filiera.clock import US_PER_DAY
-from filiera.core.contract import OPEN
 from filiera.engine.failure import raise_failure
 from filiera.engine.memory import SharedBuffer
 from filiera.engine.task import Result, Task
@@ -42,7 +42,12 @@ class _Run:
 
 
 def compute_table(
-    context: Context, definitions: Definitions, facts: LedgerFacts, table: Table, key: str, semantics: Mapping[str, str],
+    context: Context,
+    definitions: Definitions,
+    facts: LedgerFacts,
+    table: Table,
+    key: str,
+    semantics: Mapping[str, str],
     run_id: str,
 ) -> Trace:
     """Bring a table up to date and record how.
@@ -53,7 +58,7 @@ def compute_table(
     run = _begin(facts, table)
     parts = facts.parts(table) if table.partition and run.time else None
     base = facts.base(table, facts.current(table.name)) if parts is not None else None
-    spans = _spans(table, parts, base)
+    spans = _spans(parts, base)
     context.progress.start(table.name, len(spans), f"{len(spans)} parts")
     found = _compute_spans(context, definitions, run, spans)
     time, rows = _together(found)
@@ -69,7 +74,7 @@ def compute_table(
         table.name,
         parent,
         rows,
-        key=[name for name in run.key],
+        key=list(run.key),
         time=time if time is not None else (parent.time if parent else None),
         classes=classes,
         units=units,
@@ -92,7 +97,7 @@ def _begin(facts: LedgerFacts, table: Table) -> _Run:
     return _Run(table, tuple(key), first.time if first else None, inputs, reach)
 
 
-def _spans(table: Table, parts: Mapping[str, str] | None, base: Trace | None) -> list[Span]:
+def _spans(parts: Mapping[str, str] | None, base: Trace | None) -> list[Span]:
     if parts is None:
         return [(None, None)]
     days = changed_days(parts, base.parts if base else {})
@@ -104,7 +109,8 @@ def _compute_spans(
     context: Context, definitions: Definitions, run: _Run, spans: list[Span]
 ) -> list[tuple[Span, str | None, pa.Table]]:
     """Run each part in a child; inputs are handed over as sealed memory and given back when the part is done."""
-    waiting, running = list(enumerate(spans)), {}
+    waiting = list(enumerate(spans))
+    running: dict[str, tuple[int, Span, Task]] = {}
     found: dict[int, tuple[Span, str | None, pa.Table]] = {}
     while waiting or running:
         while waiting and len(running) < context.engine.capacity:
@@ -129,13 +135,15 @@ def _task(context: Context, definitions: Definitions, run: _Run, number: int, sp
     buffers, ports = [], []
     for port in run.table.inputs:
         if port.frame is Frame.MODEL:
-            model, parts = model_port(context, definitions, port)
+            model, parts = model_port(context, port)
             ports.append({"asset": port.asset, "frame": port.frame.value, "model": model})
             buffers += parts
             continue
         snapshot = run.inputs[port.asset]
         timed = low is not None and snapshot.time is not None
-        rows = context.read(snapshot, None, low - run.reach_us if timed and low is not None else None, high if timed else None)
+        rows = context.read(
+            snapshot, None, low - run.reach_us if timed and low is not None else None, high if timed else None
+        )
         run.rows_read += rows.num_rows
         buffers.append(SharedBuffer.create([to_ipc(rows)]))
         ports.append({"asset": port.asset, "frame": port.frame.value})
@@ -157,7 +165,7 @@ def _task(context: Context, definitions: Definitions, run: _Run, number: int, sp
     )
 
 
-def model_port(context: Context, definitions: Definitions, port: Port) -> tuple[dict[str, Any], list[SharedBuffer]]:
+def model_port(context: Context, port: Port) -> tuple[dict[str, Any], list[SharedBuffer]]:
     """The facts of the model version behind a port, its package and its out-of-window predictions."""
     from filiera.dimensions.versions import facts_of, package_of, predictions_of
 

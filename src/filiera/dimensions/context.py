@@ -67,7 +67,11 @@ class Context:
         return bundle.unpack(folder)
 
     def read(
-        self, snapshot: Snapshot, columns: list[str] | None = None, low_us: int | None = None, high_us: int | None = None
+        self,
+        snapshot: Snapshot,
+        columns: list[str] | None = None,
+        low_us: int | None = None,
+        high_us: int | None = None,
     ) -> pa.Table:
         """Rows for a job, through the Reader."""
         return self.reader.read(

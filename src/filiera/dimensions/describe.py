@@ -70,7 +70,11 @@ def _installation(python: Path) -> list[str]:
 
 def _ask(context: Context, root: Path, sources: dict[str, Any]) -> dict[str, Any]:
     task = Task(
-        id="describe", function=DESCRIBE, arguments={"root": str(root), "sources": sources}, bundle=str(root), timeout_s=300
+        id="describe",
+        function=DESCRIBE,
+        arguments={"root": str(root), "sources": sources},
+        bundle=str(root),
+        timeout_s=300,
     )
     context.engine.submit(task)
     (result,) = context.engine.wait()

@@ -189,10 +189,16 @@ class LedgerFacts:
         names = {parameter.name for parameter in model.space}
         with self._context.ledger.reading() as connection:
             released = environments.head(connection, PROD)
-            trace = traces.get(connection, released.assets[model.name]) if released and model.name in released.assets else None
+            trace = (
+                traces.get(connection, released.assets[model.name])
+                if released and model.name in released.assets
+                else None
+            )
             versions = studies.list_versions(connection, model.name)
             champion = studies.get_version(connection, trace.output) if trace else None
-        first = [dict(v.settings) for v in [*([champion] if champion else []), *versions[:1]] if set(v.settings) == names]
+        first: list[Mapping[str, Any]] = [
+            dict(v.settings) for v in [*([champion] if champion else []), *versions[:1]] if set(v.settings) == names
+        ]
         unique = [item for index, item in enumerate(first) if item not in first[:index]]
         if versions:
             most = min(most, max(RETRAIN_LEAST, round(most * RETRAIN_SHARE)))

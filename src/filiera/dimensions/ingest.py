@@ -87,9 +87,7 @@ def _ingest_file(context: Context, source: Source, item: Candidate, report: Sour
             batch = piece.batch
             if piece.last and piece.end and files.compression(item.path) is None:
                 batch = replace(batch, file=files.consumed(file, item.path, piece.end))
-            done = context.lake.ingest(
-                batch, source.contract, actor=context.principal, part=number, last=piece.last
-            )
+            done = context.lake.ingest(batch, source.contract, actor=context.principal, part=number, last=piece.last)
             report = report.plus(done.counts)
     except GateError as error:
         _refuse(context, source, file, error)

@@ -25,9 +25,9 @@ def part_digests(daily: Sequence[Mapping[int, str]], whole: Sequence[str], lookb
         lookback_us: rounded up to whole days.
     """
     reach = lookback_days(lookback_us)
-    days = {day for leaves in daily for day in leaves}
+    present = {day for leaves in daily for day in leaves}
     found = {}
-    for day in sorted({later for day in days for later in range(day, day + reach + 1)} & _until(days)):
+    for day in sorted({later for start in present for later in range(start, start + reach + 1)} & _until(present)):
         hasher = hashlib.sha256("\0".join(whole).encode())
         for leaves in daily:
             hasher.update(b"|")

@@ -214,7 +214,9 @@ def _setting_changes(before: Mapping[str, Any], asset: Table | Model) -> list[st
             continue
         if isinstance(value, dict) and isinstance(old, dict):
             parts = sorted({*value, *old})
-            texts += [f"{part} {old.get(part)} -> {value.get(part)}" for part in parts if old.get(part) != value.get(part)]
+            texts += [
+                f"{part} {old.get(part)} -> {value.get(part)}" for part in parts if old.get(part) != value.get(part)
+            ]
         else:
             texts.append(f"{name} changed")
     return texts

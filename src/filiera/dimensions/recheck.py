@@ -37,7 +37,8 @@ def release_quarantine(context: Context, source: Source) -> dict[str, int]:
     """
     if source.contract.reading.format is FileFormat.PARQUET:
         raise UsageError(
-            "quarantine.parquet", "records of Parquet files are not released one by one",
+            "quarantine.parquet",
+            "records of Parquet files are not released one by one",
             next="mend the file and put it back under the same name: accepted rows are recognised",
         )
     with context.ledger.reading() as connection:
@@ -81,7 +82,9 @@ def _header(context: Context, source: Source, file: SourceFile) -> bytes:
     path = context.settings.root / file.path
     if not path.is_file():
         raise NotFoundError(
-            "quarantine.file_gone", "the file of the quarantined records is not there any more", where=file.path,
+            "quarantine.file_gone",
+            "the file of the quarantined records is not there any more",
+            where=file.path,
             next="put it back; until then its records stay in quarantine",
         )
     with files.open_file(path) as stream:

@@ -37,7 +37,13 @@ def recall(root: Path, environment: str, now_us: int) -> dict[str, Any] | None:
 
 
 def remember(
-    root: Path, environment: str, patterns: Iterable[str], answer: Mapping[str, Any], *, now_us: int, valid_until_us: int
+    root: Path,
+    environment: str,
+    patterns: Iterable[str],
+    answer: Mapping[str, Any],
+    *,
+    now_us: int,
+    valid_until_us: int,
 ) -> bool:
     """Keep `answer` for the present state; False when a file is too fresh to be sure."""
     names = sorted(patterns)

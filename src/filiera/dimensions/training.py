@@ -77,9 +77,7 @@ def prepare(context: Context, model: Model, snapshot: Snapshot) -> Training:
     table = context.read(snapshot, [name for name in wanted if name in snapshot.columns])
     device = next((name for name in snapshot.key if name != snapshot.time), None)
     units = {str(column["name"]): column.get("unit") for column in snapshot.schema}
-    rows, matrix = share_matrix(
-        table, model, key=snapshot.key, time=snapshot.time, device=device, units=units
-    )
+    rows, matrix = share_matrix(table, model, key=snapshot.key, time=snapshot.time, device=device, units=units)
     try:
         refuse_leakage(matrix)
         timed = snapshot.time is not None
@@ -139,9 +137,7 @@ def train_model(
     return trace, text
 
 
-def _search(
-    context: Context, model: Model, training: Training, study: Study, request: StudyRequest
-) -> StudyOutcome:
+def _search(context: Context, model: Model, training: Training, study: Study, request: StudyRequest) -> StudyOutcome:
     with context.ledger.reading() as connection:
         known = studies.list_trials(connection, study.id)
     value, budget = _worth(context, model), _budget(context, model)
@@ -171,9 +167,7 @@ def _rule(
     )
 
 
-def _fit_winner(
-    context: Context, request: StudyRequest, outcome: StudyOutcome, training: Training
-) -> Refit:
+def _fit_winner(context: Context, request: StudyRequest, outcome: StudyOutcome, training: Training) -> Refit:
     assert outcome.winner is not None, "a study that is done has a winner"
     span = refit_range(request.model.split, training.matrix.time)
     return refit(request, context.engine, outcome.winner.settings, span)
@@ -282,9 +276,7 @@ def _record(
     return trace, version
 
 
-def _report(
-    context: Context, training: Training, request: StudyRequest, outcome: StudyOutcome
-) -> dict[str, Any]:
+def _report(context: Context, training: Training, request: StudyRequest, outcome: StudyOutcome) -> dict[str, Any]:
     value = _worth(context, training.model)
     best = outcome.winner.score if outcome.winner else None
     return {

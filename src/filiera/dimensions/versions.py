@@ -30,7 +30,9 @@ def package_of(objects: LocalObjects, version: ModelVersion) -> bytes:
     """
     if version.package is None:
         raise GateError(
-            "model.studied_only", f"{version.label} has no package", found=version.releasable,
+            "model.studied_only",
+            f"{version.label} has no package",
+            found=version.releasable,
             next="choose an estimator of the list in docs/reference.md",
         )
     return objects.get(ObjectRecord(**version.package))

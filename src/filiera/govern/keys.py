@@ -53,7 +53,9 @@ class RootKey:
             return self._aead.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], context.encode())
         except InvalidTag as error:
             raise IntegrityError(
-                "key.wrong", "a key cannot be opened with this key file", found=context,
+                "key.wrong",
+                "a key cannot be opened with this key file",
+                found=context,
                 next="use the key file that belongs to this project, or restore it from two recovery shares",
             ) from error
 
@@ -96,16 +98,24 @@ def load(path: Path) -> RootKey:
         secret = path.read_bytes()
     except FileNotFoundError as error:
         raise NotFoundError(
-            "key.not_found", "the key file of this project is missing", expected=str(path),
+            "key.not_found",
+            "the key file of this project is missing",
+            expected=str(path),
             next="put it back, or restore it from two recovery shares",
         ) from error
     if mode & 0o077:
         raise IntegrityError(
-            "key.loose", "others than you may read the key file", expected="mode 0600", found=f"mode {mode:04o}",
-            next=f"chmod 600 {path}", where=str(path),
+            "key.loose",
+            "others than you may read the key file",
+            expected="mode 0600",
+            found=f"mode {mode:04o}",
+            next=f"chmod 600 {path}",
+            where=str(path),
         )
     if len(secret) != KEY_BYTES:
-        raise IntegrityError("key.size", "the key file is damaged", expected=f"{KEY_BYTES} bytes", found=str(len(secret)))
+        raise IntegrityError(
+            "key.size", "the key file is damaged", expected=f"{KEY_BYTES} bytes", found=str(len(secret))
+        )
     return RootKey(secret)
 
 

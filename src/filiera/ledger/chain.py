@@ -43,7 +43,7 @@ class ChainReport:
         }
 
 
-def entry_hash(row: Mapping[str, Any]) -> str:
+def entry_hash(row: Mapping[Any, Any]) -> str:
     """Hash of one entry, over everything in it and the hash before it."""
     body = {
         "number": row["number"],

@@ -37,8 +37,11 @@ def advance(tx: Tx, generation: Generation, expected: int) -> None:
     number = now.number if now else 0
     if number != expected:
         raise ConflictError(
-            "environment.moved", f"{generation.environment} moved while you worked",
-            expected=f"generation {expected}", found=f"generation {number}", next="look again and repeat",
+            "environment.moved",
+            f"{generation.environment} moved while you worked",
+            expected=f"generation {expected}",
+            found=f"generation {number}",
+            next="look again and repeat",
         )
     tx.connection.execute(
         sa.insert(t.generation).values(
@@ -109,7 +112,7 @@ def list_exposures(connection: sa.Connection, limit: int = 100) -> list[dict[str
     return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def _generation(row: Mapping[str, Any]) -> Generation:
+def _generation(row: Mapping[Any, Any]) -> Generation:
     return Generation(
         id=row["id"],
         environment=row["environment"],

@@ -26,10 +26,13 @@ from filiera.ledger import chain
 from filiera.ledger import tables as t
 from filiera.ledger.lock import WriteQueue
 
-#: Engines with the WAL-reset bug lose commits when a checkpoint meets a write. Source: sqlite.org, release notes 3.51.3.
+#: Engines with the WAL-reset bug lose commits when a checkpoint meets a write.
+#: Source: sqlite.org, release notes of 3.51.3.
 SAFE_WAL = ((3, 51, 3),)
 SAFE_WAL_BRANCHES = ((3, 50, 7), (3, 44, 6))
 BUSY_TIMEOUT_S = 60
+
+Connection = sa.Connection  #: what `Ledger.reading` gives
 
 
 @dataclass(slots=True)
@@ -49,7 +52,7 @@ class Tx:
 class Ledger:
     """The open ledger of one project. `create` or `open` make one; threads and processes may share its file."""
 
-    def __init__(self, path: Path, engine: sa.Engine, project: Mapping[str, Any], clock: Clock) -> None:
+    def __init__(self, path: Path, engine: sa.Engine, project: Mapping[Any, Any], clock: Clock) -> None:
         self.path = path
         self.project = str(project["id"])
         self.currency = str(project["currency"])
@@ -71,7 +74,7 @@ class Ledger:
         fresh.unlink(missing_ok=True)
         os.close(os.open(fresh, os.O_CREAT | os.O_EXCL, 0o600))
         now_us = clock.now_us()
-        row = {
+        row: dict[str, Any] = {
             "id": new_id("prj", now_us, os.urandom),
             "name": name,
             "currency": currency,
@@ -86,7 +89,13 @@ class Ledger:
                 connection.exec_driver_sql(trigger)
             connection.execute(sa.insert(t.project).values(row))
             chain.append(
-                connection, project=row["id"], actor=actor, action="ledger.create", object=name, details={}, now_us=now_us
+                connection,
+                project=row["id"],
+                actor=actor,
+                action="ledger.create",
+                object=name,
+                details={},
+                now_us=now_us,
             )
             connection.exec_driver_sql("COMMIT")
         engine.dispose()
@@ -108,11 +117,15 @@ class Ledger:
             with engine.connect() as connection:
                 row = connection.execute(sa.select(t.project)).mappings().one()
         except sa.exc.DatabaseError as error:
-            raise IntegrityError("ledger.damaged", f"the ledger cannot be read: {error.orig}", where=str(path)) from error
+            raise IntegrityError(
+                "ledger.damaged", f"the ledger cannot be read: {error.orig}", where=str(path)
+            ) from error
         if row["schema_version"] > t.SCHEMA_VERSION:
             raise UnavailableError(
-                "ledger.newer", "the ledger was written by a newer filiera",
-                expected=f"schema {t.SCHEMA_VERSION} or older", found=f"schema {row['schema_version']}",
+                "ledger.newer",
+                "the ledger was written by a newer filiera",
+                expected=f"schema {t.SCHEMA_VERSION} or older",
+                found=f"schema {row['schema_version']}",
                 next="update filiera",
             )
         return cls(path, engine, row, clock)
@@ -134,9 +147,7 @@ class Ledger:
                 connection.exec_driver_sql("PRAGMA query_only = OFF")
 
     @contextmanager
-    def commit(
-        self, *, actor: str, action: str, object: str, details: Mapping[str, Any] | None = None
-    ) -> Iterator[Tx]:
+    def commit(self, *, actor: str, action: str, object: str, details: Mapping[str, Any] | None = None) -> Iterator[Tx]:
         """One transaction: the body's effects and their audit entry.
 
         Raises:
@@ -206,7 +217,9 @@ def _translated(error: sa.exc.OperationalError) -> UnavailableError:
     text = str(error.orig)
     if "full" in text or "disk I/O" in text:
         return NoSpaceError(
-            "ledger.no_space", "the disk is full: the ledger could not be written", found=text,
+            "ledger.no_space",
+            "the disk is full: the ledger could not be written",
+            found=text,
             next="free some space and run again; nothing was lost",
         )
     return UnavailableError("ledger.unavailable", "the ledger could not be written", found=text, next="run again")

@@ -130,7 +130,7 @@ def object_ids(connection: sa.Connection) -> Iterable[str]:
             yield json.loads(sidecar)["object_id"]
 
 
-def _snapshot(row: Mapping[str, Any]) -> Snapshot:
+def _snapshot(row: Mapping[Any, Any]) -> Snapshot:
     return Snapshot(
         id=row["id"],
         table=row["asset"],
@@ -147,7 +147,7 @@ def _snapshot(row: Mapping[str, Any]) -> Snapshot:
     )
 
 
-def _batch(row: Mapping[str, Any]) -> StoredBatch:
+def _batch(row: Mapping[Any, Any]) -> StoredBatch:
     return StoredBatch(
         serial=row["serial"],
         path=row["path"],

@@ -112,7 +112,7 @@ def list_files(connection: sa.Connection, source: str) -> list[FileRecord]:
     return [_file(row) for row in connection.execute(query).mappings()]
 
 
-def _file(row: Mapping[str, Any]) -> FileRecord:
+def _file(row: Mapping[Any, Any]) -> FileRecord:
     names = ("source", "path", "digest", "size_bytes", "mtime_ns", "inode", "consumed_bytes", "prefix_digest")
     return FileRecord(
         file=SourceFile(**{name: row[name] for name in names}),

@@ -31,7 +31,9 @@ def create_study(tx: Tx, study: Study) -> None:
 
 def find_study(connection: sa.Connection, model: str, key: str) -> Study | None:
     """The study of a model with that key."""
-    row = connection.execute(sa.select(t.study).where(t.study.c.model == model, t.study.c.key == key)).mappings().first()
+    row = (
+        connection.execute(sa.select(t.study).where(t.study.c.model == model, t.study.c.key == key)).mappings().first()
+    )
     return _study(row) if row else None
 
 
@@ -135,10 +137,8 @@ def get_version(connection: sa.Connection, version_id: str) -> ModelVersion | No
     return _version(row) if row else None
 
 
-def _study(row: Mapping[str, Any]) -> Study:
-    return Study(
-        id=row["id"], model=row["model"], key=row["key"], created_us=row["created_us"], workers=row["workers"]
-    )
+def _study(row: Mapping[Any, Any]) -> Study:
+    return Study(id=row["id"], model=row["model"], key=row["key"], created_us=row["created_us"], workers=row["workers"])
 
 
 def _values(trial: Trial) -> dict[str, Any]:
@@ -157,7 +157,7 @@ def _values(trial: Trial) -> dict[str, Any]:
     }
 
 
-def _version(row: Mapping[str, Any]) -> ModelVersion:
+def _version(row: Mapping[Any, Any]) -> ModelVersion:
     body = json.loads(row["body"])
     return ModelVersion(
         id=row["id"],

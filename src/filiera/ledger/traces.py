@@ -70,6 +70,6 @@ def get_manifest(connection: sa.Connection, digest: str) -> dict[str, Any]:
     return found
 
 
-def _trace(row: Mapping[str, Any]) -> Trace:
+def _trace(row: Mapping[Any, Any]) -> Trace:
     values = {name: row[name] for name in Trace.__dataclass_fields__}
     return Trace(**(values | {name: json.loads(values[name]) for name in _JSON}))

@@ -9,11 +9,13 @@ from __future__ import annotations
 import importlib
 import inspect
 import platform
+import re
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_origin
 
 from filiera import authoring
 from filiera.authoring import ATTRIBUTE, ModelDefinition, Search, TableDefinition
@@ -25,6 +27,7 @@ from filiera.errors import CodeError, nearest
 from filiera.runner.fit import probe
 
 _MODULE = "pipeline"
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
 _FRAMES = {
     "pd.DataFrame": Frame.PANDAS,
     "pandas.DataFrame": Frame.PANDAS,
@@ -39,7 +42,9 @@ _FRAMES = {
 _TRAINER = frozenset({"train", "valid"})
 
 
-def describe(arguments: Mapping[str, Any], _inputs: Sequence[memoryview], _emit: Callable[[Any], None]) -> dict[str, Any]:
+def describe(
+    arguments: Mapping[str, Any], _inputs: Sequence[memoryview], _emit: Callable[[Any], None]
+) -> dict[str, Any]:
     """Task: the graph of the pipeline below `root`.
 
     Args:
@@ -50,15 +55,17 @@ def describe(arguments: Mapping[str, Any], _inputs: Sequence[memoryview], _emit:
     module = _load(root)
     versions = installed()
     project = Project(root, versions)
-    functions = _definitions(module)
-    names = {*arguments["sources"], *(name for name in functions)}
+    functions = _definitions(module, arguments["sources"])
+    assets = dict.fromkeys(arguments["sources"], False) | {
+        name: isinstance(getattr(function, ATTRIBUTE), ModelDefinition) for name, function in functions.items()
+    }
     tables, models = [], []
     for name, function in functions.items():
         code = _code(project, function)
         if isinstance(getattr(function, ATTRIBUTE), TableDefinition):
-            tables.append(_table(name, function, code, names))
+            tables.append(_table(name, function, code, assets))
         else:
-            models.append(_model(name, function, code, names, arguments["sources"]))
+            models.append(_model(name, function, code, assets))
     manifest = {
         "python": ".".join(platform.python_version_tuple()[:2]),
         "platform": f"{platform.system()} {platform.machine()}",
@@ -70,10 +77,12 @@ def describe(arguments: Mapping[str, Any], _inputs: Sequence[memoryview], _emit:
         models=tuple(models),
         runtime=digest_json("runtime", 1, manifest),
         runtime_manifest=manifest,
-        warnings=(*_warnings([*tables, *models]), *_unreleasable(models)),
+        warnings=_warnings([*tables, *models]),
     )
     _refuse_cycles(graph)
-    return graph_to_json(graph)
+    for model in models:
+        _refuse_key_inputs(graph, model, functions[model.name], arguments["sources"])
+    return graph_to_json(replace(graph, warnings=(*graph.warnings, *_unreleasable(models))))
 
 
 def _load(root: Path) -> ModuleType:
@@ -83,7 +92,12 @@ def _load(root: Path) -> ModuleType:
         return importlib.import_module(_MODULE)
     except CodeError as error:
         raise CodeError(
-            error.code, error.message, expected=error.expected, found=error.found, next=error.next, where=_place(root, error)
+            error.code,
+            error.message,
+            expected=error.expected,
+            found=error.found,
+            next=error.next,
+            where=_place(root, error),
         ) from error
     except SyntaxError as error:
         where = f"{Path(error.filename or _MODULE).name}:{error.lineno}"
@@ -91,10 +105,12 @@ def _load(root: Path) -> ModuleType:
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
+        missing = isinstance(error, ModuleNotFoundError)
         raise CodeError(
             "code.import_failed", f"pipeline.py cannot be imported: {type(error).__name__}: {error}",
-            where=_place(root, error), next="mend it; nothing ran and nothing changed",
-        ) from error
+            where=_place(root, error),
+            next="install it for the project's interpreter" if missing else "mend it; nothing ran and nothing changed",
+        ) from error  # fmt: skip
 
 
 def _place(root: Path, error: BaseException) -> str:
@@ -104,19 +120,34 @@ def _place(root: Path, error: BaseException) -> str:
     return f"{Path(frames[-1].filename).relative_to(root).as_posix()}:{frames[-1].lineno}"
 
 
-def _definitions(module: ModuleType) -> dict[str, Callable[..., Any]]:
-    return {
-        value.__name__: value
-        for value in vars(module).values()
-        if inspect.isfunction(value) and hasattr(value, ATTRIBUTE)
-    }
+def _definitions(module: ModuleType, sources: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
+    """The functions of the pipeline that define an asset, by name.
+
+    Raises:
+        CodeError: a name that no asset can have, or that is taken.
+    """
+    found: dict[str, Callable[..., Any]] = {}
+    for function in vars(module).values():
+        if not inspect.isfunction(function) or not hasattr(function, ATTRIBUTE):
+            continue
+        name = function.__name__
+        if not _NAME.match(name):
+            raise CodeError(
+                "code.name", f"`{name}` is no name of an asset", where=_where(function),
+                expected="small letters, digits and _, a letter first, at most 63",
+            )  # fmt: skip
+        if name in sources or found.get(name, function) is not function:
+            other = "a source of filiera.toml" if name in sources else f"a function at {_where(found[name])}"
+            raise CodeError(
+                "code.name_taken", f"the name {name} is taken by {other}", where=_where(function), next="choose another"
+            )
+        found[name] = function
+    return found
 
 
 def _code(project: Project, function: Callable[..., Any]) -> Code:
     closure = project.closure(function.__module__, function.__name__)
-    return Code(
-        module=function.__module__, name=function.__name__, digest=closure.digest, manifest=closure.manifest()
-    )
+    return Code(module=function.__module__, name=function.__name__, digest=closure.digest, manifest=closure.manifest())
 
 
 def _where(function: Callable[..., Any]) -> str:
@@ -125,48 +156,87 @@ def _where(function: Callable[..., Any]) -> str:
 
 
 def _split_parameters(
-    function: Callable[..., Any], names: set[str]
+    function: Callable[..., Any], assets: Mapping[str, bool], filled: frozenset[str]
 ) -> tuple[tuple[Port, ...], dict[str, Any]]:
-    """Ports (parameters with an asset's name) and settings (parameters with a default)."""
+    """Ports (parameters with an asset's name) and settings (parameters with a default).
+
+    Args:
+        function: the definition.
+        assets: name of every asset, and whether it is a model.
+        filled: parameters that filiera fills in by itself.
+    """
     ports, settings = [], {}
-    for parameter in inspect.signature(function).parameters.values():
-        if parameter.name in names and parameter.name != function.__name__:
-            ports.append(Port(parameter.name, _frame(parameter, function)))
+    names = assets.keys() - {function.__name__}
+    for parameter in _signature(function).parameters.values():
+        if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
+            raise CodeError(
+                "code.positional", f"parameter `{parameter.name}` of {function.__name__} is positional only",
+                where=_where(function), next="take the / out of the parameters: they are handed over by name",
+            )  # fmt: skip
+        if parameter.name in names:
+            ports.append(Port(parameter.name, _port_frame(parameter, function, assets[parameter.name])))
         elif parameter.default is not inspect.Parameter.empty:
             settings[parameter.name] = parameter.default
-        elif parameter.name not in _TRAINER:
+        elif parameter.name not in filled:
             raise CodeError(
-                "code.unknown_parameter", f"parameter `{parameter.name}` of {function.__name__} is neither an asset "
-                "nor a setting with a default", where=_where(function), next=nearest(parameter.name, names),
+                "code.unknown_parameter",
+                f"parameter `{parameter.name}` of {function.__name__} is neither an asset nor a setting with a default",
+                where=_where(function),
+                next=nearest(parameter.name, names),
             )
     if not ports:
         raise CodeError(
-            "code.no_input", f"{function.__name__} reads nothing", where=_where(function),
-            expected=f"a parameter named like one of {', '.join(sorted(names - {function.__name__}))}",
+            "code.no_input",
+            f"{function.__name__} reads nothing",
+            where=_where(function),
+            expected=f"a parameter named like one of {', '.join(sorted(names))}",
         )
     return tuple(ports), settings
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    """The parameters, with annotations as objects where their names are known at run time."""
+    try:
+        return inspect.signature(function, eval_str=True)
+    except Exception:  # an annotation is any expression; it may stand for the type checker only
+        return inspect.signature(function)
+
+
+def _port_frame(parameter: inspect.Parameter, function: Callable[..., Any], is_model: bool) -> Frame:
+    frame = _frame(parameter, function)
+    if is_model != (frame is Frame.MODEL):
+        kind = "a model" if is_model else "a table"
+        raise CodeError(
+            "code.frame", f"{parameter.name} is {kind} (parameter of {function.__name__})", where=_where(function),
+            expected="fl.Model" if is_model else "pd.DataFrame, pl.DataFrame, pa.Table or np.ndarray",
+        )  # fmt: skip
+    return frame
 
 
 def _frame(parameter: inspect.Parameter, function: Callable[..., Any]) -> Frame:
     annotation = parameter.annotation
     if annotation is inspect.Parameter.empty:
         return Frame.PANDAS
+    annotation = get_origin(annotation) or annotation  # np.ndarray[...] is np.ndarray
     if annotation is authoring.Model or (isinstance(annotation, str) and annotation.split(".")[-1] == "Model"):
         return Frame.MODEL
-    text = annotation if isinstance(annotation, str) else f"{annotation.__module__}.{annotation.__qualname__}"
+    named = isinstance(annotation, type)
+    text = f"{annotation.__module__}.{annotation.__qualname__}" if named else str(annotation).strip("'\"")
     top, last = text.split(".")[0], text.split(".")[-1]
     frame = _FRAMES.get(text) or _FRAMES.get(f"{top}.{last}")
     if frame is None:
         raise CodeError(
-            "code.frame", f"`{text}` is no form of rows (parameter {parameter.name} of {function.__name__})",
-            expected="pd.DataFrame, pl.DataFrame, pa.Table, np.ndarray or fl.Model", where=_where(function),
+            "code.frame",
+            f"`{text}` is no form of rows (parameter {parameter.name} of {function.__name__})",
+            expected="pd.DataFrame, pl.DataFrame, pa.Table, np.ndarray or fl.Model",
+            where=_where(function),
         )
     return frame
 
 
-def _table(name: str, function: Callable[..., Any], code: Code, names: set[str]) -> Table:
+def _table(name: str, function: Callable[..., Any], code: Code, assets: Mapping[str, bool]) -> Table:
     definition: TableDefinition = getattr(function, ATTRIBUTE)
-    ports, settings = _split_parameters(function, names)
+    ports, settings = _split_parameters(function, assets, frozenset())
     return Table(
         name=name,
         inputs=ports,
@@ -184,31 +254,28 @@ def _plain(settings: Mapping[str, Any], function: Callable[..., Any]) -> dict[st
             digest_json("setting", 1, value)
         except (ValueError, TypeError) as error:
             raise CodeError(
-                "code.setting", f"setting `{name}` of {function.__name__} is no plain value",
-                expected="a text, number, boolean, None, or lists and dicts of these", where=_where(function),
+                "code.setting",
+                f"setting `{name}` of {function.__name__} is no plain value",
+                expected="a text, number, boolean, None, or lists and dicts of these",
+                where=_where(function),
             ) from error
     return dict(settings)
 
 
-def _model(
-    name: str, function: Callable[..., Any], code: Code, names: set[str], sources: Mapping[str, Any]
-) -> Model:
+def _model(name: str, function: Callable[..., Any], code: Code, assets: Mapping[str, bool]) -> Model:
     definition: ModelDefinition = getattr(function, ATTRIBUTE)
-    ports, settings = _split_parameters(function, names)
-    if len(ports) != 1:
+    ports, settings = _split_parameters(function, assets, _TRAINER)
+    if len(ports) != 1 or ports[0].frame is Frame.MODEL:
         raise CodeError(
-            "code.model_inputs", f"model {name} reads {len(ports)} tables", expected="exactly one: join in a table first",
-            where=_where(function),
-        )
-    for source in sources.values():
-        for word in ("device", "time"):
-            column = source.get(word)
-            if column in definition.inputs and (word == "time" or column != "device"):
-                raise CodeError(
-                    "code.key_input", f"model {name} has the {word} column `{column}` among its inputs",
-                    where=_where(function), next="take it out: a model that knows it does not carry over",
-                )
+            "code.model_inputs", f"model {name} reads {', '.join(port.asset for port in ports)}",
+            expected="exactly one table: join in a table first", where=_where(function),
+        )  # fmt: skip
     parameters = set(inspect.signature(function).parameters)
+    if len(parameters & _TRAINER) == 1:
+        raise CodeError(
+            "code.trainer", f"model {name} has only one of the parameters train and valid", where=_where(function),
+            expected="both, to fit by itself, or none",
+        )  # fmt: skip
     return Model(
         name=name,
         inputs=ports,
@@ -222,6 +289,24 @@ def _model(
         seed=definition.seed,
         code=code,
     )
+
+
+def _refuse_key_inputs(graph: Graph, model: Model, function: Callable[..., Any], sources: Mapping[str, Any]) -> None:
+    """Refuse a model that sees the device or time of a source it comes from."""
+    reached, waiting = set(), [model.name]
+    while waiting:
+        asset = graph.find(name := waiting.pop())
+        if name not in reached:
+            reached.add(name)
+            waiting += [port.asset for port in asset.inputs] if asset else []
+    for name in sorted(reached & sources.keys()):
+        for word in ("device", "time"):
+            column = sources[name].get(word)
+            if column in model.features:
+                raise CodeError(
+                    "code.key_input", f"model {model.name} has the {word} column `{column}` of {name} among its inputs",
+                    where=_where(function), next="take it out: a model that knows it does not carry over",
+                )  # fmt: skip
 
 
 def _plain_space(settings: Mapping[str, Any]) -> dict[str, Search]:

@@ -9,6 +9,7 @@ starts from a fresh call.
 from __future__ import annotations
 
 import importlib
+import inspect
 import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -200,6 +201,8 @@ def _trained(arguments: Mapping[str, Any], matrix: Matrix, rows: Rows) -> Any:
     parts = {"train": rows_between(rows, index, 0, edge), "valid": rows_between(rows, index, edge, len(index))}
     frames = {name: _with_target(arguments["frame"], matrix, part) for name, part in parts.items()}
     function = getattr(importlib.import_module(arguments["module"]), arguments["name"])
+    if arguments["parameter"] in inspect.signature(function).parameters:  # it names the table; the rows are in train
+        frames[arguments["parameter"]] = frame_of(arguments["frame"], matrix.x[:0], matrix.features)
     model = function(**frames, **arguments["settings"])
     if model is None:
         raise _returned_none(arguments)

@@ -9,6 +9,9 @@ import pyarrow as pa
 
 from filiera.errors import WorkError, nearest
 
+#: Types of pandas that hold an empty value beside whole numbers and booleans.
+_NULLABLE = {"int64": "Int64", "bool": "boolean"}
+
 
 def read_ipc(view: memoryview) -> pa.Table:
     """A table from Arrow IPC in mapped memory, without a copy."""
@@ -42,8 +45,8 @@ def to_frame(table: pa.Table, form: str) -> Any:
 def _to_pandas(table: pa.Table) -> Any:
     import pandas as pd
 
-    whole = {field.name: pd.Int64Dtype() for field in table.schema
-             if pa.types.is_integer(field.type) and table.column(field.name).null_count}  # fmt: skip
+    whole = {field.name: _NULLABLE[str(field.type)] for field in table.schema
+             if str(field.type) in _NULLABLE and table.column(field.name).null_count}  # fmt: skip
     frame = table.drop_columns(list(whole)).to_pandas() if whole else table.to_pandas()
     for name, kind in whole.items():
         frame[name] = pd.array(table.column(name).to_pylist(), dtype=kind)
@@ -78,46 +81,103 @@ def from_frame(value: Any, name: str) -> tuple[pa.Table, list[str]]:
     """
     notes: list[str] = []
     if value is None:
-        raise WorkError("table.none", f"{name} returned None", expected="a table", next="a missing `return` is the usual cause")
-    if isinstance(value, pa.Table):
-        table = value
-    elif type(value).__module__.split(".")[0] == "polars":
-        table = (value.collect() if hasattr(value, "collect") else value).to_arrow()
-    elif type(value).__module__.split(".")[0] == "pandas":
-        import pandas as pd
+        raise WorkError(
+            "table.none", f"{name} returned None", expected="a table", next="a missing `return` is the usual cause"
+        )
+    table = _as_arrow(value, name, notes)
+    twice = sorted({column for column in table.column_names if table.column_names.count(column) > 1})
+    if twice:
+        raise WorkError("table.column_twice", f"{name} has column {', '.join(twice)} twice", next="rename or drop one")
+    return pa.table({column: _lake_type(table.column(column), column, name) for column in table.column_names}), notes
 
-        if not isinstance(value.index, pd.RangeIndex) and any(value.index.names):
-            notes.append(f"{name}: the index {', '.join(map(str, value.index.names))} was dropped; reset_index() keeps it")
-        table = pa.Table.from_pandas(value, preserve_index=False)
-    else:
-        raise WorkError("table.form", f"{name} returned a {type(value).__name__}", expected="a pandas, polars or pyarrow table")
-    columns = {field.name: _lake_type(table.column(index), field.name, name) for index, field in enumerate(table.schema)}
-    return pa.table(columns), notes
+
+def _as_arrow(value: Any, name: str, notes: list[str]) -> pa.Table:
+    top = type(value).__module__.split(".")[0]
+    if isinstance(value, pa.Table):
+        return value
+    if top == "polars" and type(value).__name__ in ("DataFrame", "LazyFrame"):
+        return (value.collect() if hasattr(value, "collect") else value).to_arrow()
+    if top == "pandas" and type(value).__name__ == "DataFrame":
+        return _from_pandas(value, name, notes)
+    raise WorkError(
+        "table.form", f"{name} returned a {type(value).__name__}", expected="a pandas, polars or pyarrow table"
+    )
+
+
+def _from_pandas(frame: Any, name: str, notes: list[str]) -> pa.Table:
+    counted = all(index is None for index in frame.index.names) and str(frame.index.dtype).startswith("int")
+    if not counted:  # row numbers mean nothing; any other index may be a column that was forgotten
+        what = ", ".join(str(index) for index in frame.index.names if index is not None) or str(frame.index.dtype)
+        notes.append(f"{name}: the index {what} was dropped; reset_index() keeps it")
+    if not frame.columns.is_unique:
+        twice = ", ".join(sorted({str(column) for column in frame.columns[frame.columns.duplicated()]}))
+        raise WorkError("table.column_twice", f"{name} has column {twice} twice", next="rename or drop one")
+    try:
+        return pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        reason = str(error.args[-1]).removeprefix("Conversion failed for ")  # its first part shows a value
+        raise WorkError(
+            "table.type", f"{name}: {reason}", expected="values of one type in a column", next="convert it with astype"
+        ) from error
 
 
 def _lake_type(column: pa.ChunkedArray, name: str, table: str) -> pa.ChunkedArray:
+    """A column in the type that the lake holds its kind in.
+
+    Raises:
+        WorkError: the lake holds no such kind, or a value does not fit.
+    """
     kind = column.type
-    if pa.types.is_timestamp(kind):
-        return column.cast(pa.timestamp("us", kind.tz or "UTC")).cast(pa.timestamp("us", "UTC"))
-    if pa.types.is_date(kind):
-        return column.cast(pa.timestamp("us")).cast(pa.timestamp("us", "UTC"))
-    if pa.types.is_dictionary(kind):
-        return column.cast(pa.string()).dictionary_encode()
-    if pa.types.is_floating(kind):
-        return column.cast(pa.float64())
-    if pa.types.is_boolean(kind):
-        return column
-    if pa.types.is_integer(kind):
-        return column.cast(pa.int64())
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return column.cast(pa.string())
-    if pa.types.is_duration(kind):
+    wanted = _wanted(kind)
+    plain = pa.types.is_dictionary(kind) and _wanted(kind.value_type)
+    if wanted is None and plain:  # a category of numbers is numbers
+        return _lake_type(column.cast(kind.value_type), name, table)
+    if wanted is None:
+        advice = {"null": "it has no value, so no type: give it one", "duration": "make it a number of seconds"}
         raise WorkError(
-            "table.type", f"column {name} of {table} is a duration", next="make it a number, such as seconds"
-        )
-    raise WorkError(
-        "table.type", f"column {name} of {table} holds {kind}", expected="times, numbers, texts, categories, booleans"
-    )
+            "table.type", f"column {name} of {table} holds {kind}", next=advice.get(str(kind).split("[")[0], ""),
+            expected="times, numbers, texts, categories, booleans",
+        )  # fmt: skip
+    try:
+        if pa.types.is_dictionary(wanted):
+            return column.cast(pa.string()).dictionary_encode()
+        if pa.types.is_timestamp(wanted):
+            return column.cast(pa.timestamp("us", getattr(kind, "tz", None))).cast(wanted)
+        return column.cast(wanted)
+    except pa.ArrowInvalid as error:
+        raise WorkError(
+            "table.type", f"a value of column {name} of {table} does not fit", expected=str(wanted), found=str(kind),
+            next='times are kept to the microsecond: .dt.floor("us")' if pa.types.is_timestamp(wanted) else "",
+        ) from error  # fmt: skip
+
+
+def _wanted(kind: pa.DataType) -> pa.DataType | None:
+    is_text = pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return pa.timestamp("us", "UTC")
+    if pa.types.is_dictionary(kind):
+        return pa.dictionary(pa.int32(), pa.string()) if any(is_a(kind.value_type) for is_a in is_text) else None
+    if pa.types.is_floating(kind):
+        return pa.float64()
+    if pa.types.is_boolean(kind):
+        return pa.bool_()
+    if pa.types.is_integer(kind):
+        return pa.int64()
+    return pa.string() if any(is_a(kind) for is_a in is_text) else None
+
+
+def require_columns(table: pa.Table, key: Sequence[str], name: str) -> None:
+    """A result has the columns that identify its rows.
+
+    Raises:
+        WorkError: one is missing.
+    """
+    for column in key:
+        if column not in table.column_names:
+            raise WorkError(
+                "table.no_key", f"the result of {name} lacks key column {column}", found=", ".join(table.column_names),
+                next=f"{nearest(column, table.column_names)} Keep the key columns, or declare key=[...]",
+            )  # fmt: skip
 
 
 def require_key(table: pa.Table, key: Sequence[str], name: str) -> None:
@@ -128,12 +188,8 @@ def require_key(table: pa.Table, key: Sequence[str], name: str) -> None:
     """
     import pyarrow.compute as pc
 
+    require_columns(table, key, name)
     for column in key:
-        if column not in table.column_names:
-            raise WorkError(
-                "table.no_key", f"the result of {name} lacks key column {column}", found=", ".join(table.column_names),
-                next=f"{nearest(column, table.column_names)} Keep the key columns, or declare key=[...]",
-            )
         if table.column(column).null_count:
             raise WorkError("table.null_key", f"key column {column} of {name} has empty values")
     if not key or table.num_rows == 0:
@@ -145,6 +201,9 @@ def require_key(table: pa.Table, key: Sequence[str], name: str) -> None:
     if twice.num_rows:
         first = {column: str(value) for column, value in twice.slice(0, 1).to_pylist()[0].items() if column in key}
         raise WorkError(
-            "table.duplicate_key", f"{name} has {twice.num_rows} keys more than once", expected="one row a key",
-            found=str(first), next="a merge on too few columns is the usual cause",
+            "table.duplicate_key",
+            f"{name} has {twice.num_rows} keys more than once",
+            expected="one row a key",
+            found=str(first),
+            next="a merge on too few columns is the usual cause",
         )

@@ -9,21 +9,47 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filiera.runner.frames import from_frame, read_ipc, require_key, to_frame, write_ipc
+from filiera.errors import WorkError
+from filiera.runner.frames import from_frame, read_ipc, require_columns, require_key, to_frame, write_ipc
 from filiera.runner.predict import load_model
 
 
-def compute(
-    arguments: Mapping[str, Any], inputs: Sequence[memoryview], emit: Callable[[Any], None]
-) -> dict[str, Any]:
+def compute(arguments: Mapping[str, Any], inputs: Sequence[memoryview], emit: Callable[[Any], None]) -> dict[str, Any]:
     """Task: the rows of one slice of a table, as Arrow IPC.
 
     Args:
         arguments: `module`, `name`, `settings`, `key`, `time`, the slice `low_us` and `high_us` (None = whole), and
             `ports`: for each parameter its `asset`, its `frame`, and for models their facts, as of `load_model`.
-        inputs: for each table port its rows with the lookback before the slice; for each model port its package and its out-of-window predictions.
+        inputs: for each table port its rows with the lookback before the slice; for each model port its package and
+            its out-of-window predictions.
+        emit: takes the rows, sorted by time and key.
+
+    Raises:
+        WorkError: the function failed; or its result is no table, lacks key or time, has empty ones, or has a key
+            twice.
     """
     function = getattr(importlib.import_module(arguments["module"]), arguments["name"])
+    name, key = arguments["name"], arguments["key"]
+    table, notes = from_frame(function(**_given(arguments, inputs)), name)
+    require_columns(table, key, name)
+    time = _time_of(table, key, arguments["time"])
+    if time is None and arguments["low_us"] is not None:
+        raise WorkError(
+            "table.no_time", f"the result of {name} has no time column, so it cannot be made in parts",
+            expected=arguments["time"] or "a time among its key", found=", ".join(table.column_names),
+            next="keep the column, or drop `partition`",
+        )  # fmt: skip
+    if time is not None:
+        _require_time(table, time, name)
+        if arguments["low_us"] is not None:
+            table = _within(table, time, arguments["low_us"], arguments["high_us"])
+    require_key(table, key, name)
+    emit(write_ipc(_sorted(table, [*([time] if time else []), *key])))
+    return {"rows": table.num_rows, "time": time, "warnings": notes}
+
+
+def _given(arguments: Mapping[str, Any], inputs: Sequence[memoryview]) -> dict[str, Any]:
+    """The parameters of the function."""
     given: dict[str, Any] = dict(arguments["settings"])
     left = list(inputs)
     for port in arguments["ports"]:
@@ -32,19 +58,25 @@ def compute(
             left = left[2:]
         else:
             given[port["asset"]] = to_frame(read_ipc(left.pop(0)), port["frame"])
-    table, notes = from_frame(function(**given), arguments["name"])
-    time = _time_of(table, arguments["key"], arguments["time"])
-    if time is not None and arguments["low_us"] is not None:
-        table = _within(table, time, arguments["low_us"], arguments["high_us"])
-    require_key(table, arguments["key"], arguments["name"])
-    emit(write_ipc(_sorted(table, [*([time] if time else []), *arguments["key"]])))
-    return {"rows": table.num_rows, "time": time, "warnings": notes}
+    return given
 
 
 def _time_of(table: pa.Table, key: Sequence[str], inherited: str | None) -> str | None:
     """The time column of a result: the one of its input, or the first time among its own key."""
     names = [inherited, *key]
-    return next((n for n in names if n in table.column_names and pa.types.is_timestamp(table.schema.field(n).type)), None)
+    return next(
+        (n for n in names if n in table.column_names and pa.types.is_timestamp(table.schema.field(n).type)), None
+    )
+
+
+def _require_time(table: pa.Table, time: str, name: str) -> None:
+    empty = table.column(time).null_count
+    if empty:
+        raise WorkError(
+            "table.null_time",
+            f"{empty} rows of {name} have no time in column {time}",
+            next="fill or drop them yourself",
+        )
 
 
 def _within(table: pa.Table, time: str, low_us: int, high_us: int) -> pa.Table:

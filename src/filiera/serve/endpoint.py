@@ -41,9 +41,7 @@ class Endpoint:
         engine: with one slot; the endpoint owns and closes it.
     """
 
-    def __init__(
-        self, version: ModelVersion, facts: Mapping[str, Any], package: bytes, engine: ProcessEngine
-    ) -> None:
+    def __init__(self, version: ModelVersion, facts: Mapping[str, Any], package: bytes, engine: ProcessEngine) -> None:
         inspect_package(package, version.format)
         self.version = version
         self._facts = dict(facts)

@@ -25,15 +25,19 @@ def check_records(
     """
     if len(records) > MOST_RECORDS:
         raise ContractError(
-            "predict.too_many", "too many records in one request", expected=f"at most {MOST_RECORDS}", found=str(len(records))
+            "predict.too_many",
+            "too many records in one request",
+            expected=f"at most {MOST_RECORDS}",
+            found=str(len(records)),
         )
     inputs = {str(column["name"]): column for column in version.inputs}
     _check_units(inputs, units or {})
-    checked, outside = [], set()
+    checked: list[dict[str, Any]] = []
+    outside: set[str] = set()
     for index, record in enumerate(records):
         checked.append(_check_record(index, record, inputs, outside))
     warnings = [
-        f"{name} was outside the range the model was trained on, {inputs[name]['low']:.6g} to {inputs[name]['high']:.6g}"
+        f"{name} was outside the range of the training, {inputs[name]['low']:.6g} to {inputs[name]['high']:.6g}"
         for name in sorted(outside)
     ]
     return checked, warnings
@@ -46,7 +50,10 @@ def _check_units(inputs: Mapping[str, Mapping[str, Any]], units: Mapping[str, st
         wanted = inputs[name].get("unit")
         if unit != wanted:
             raise ContractError(
-                "predict.unit", f"input {name} has another unit", expected=wanted or "no unit", found=str(unit)[:40],
+                "predict.unit",
+                f"input {name} has another unit",
+                expected=wanted or "no unit",
+                found=str(unit)[:40],
                 next="convert the values",
             )
 
@@ -56,18 +63,27 @@ def _check_record(
 ) -> dict[str, Any]:
     where = f"records[{index}]"
     if not isinstance(record, Mapping):
-        raise ContractError("predict.form", "a record is an object of column and value", where=where, expected=", ".join(inputs))
+        raise ContractError(
+            "predict.form", "a record is an object of column and value", where=where, expected=", ".join(inputs)
+        )
     for name in record:
         if name not in inputs:
             raise ContractError(
-                "predict.unknown_column", f"the model has no input {str(name)[:60]}", where=where,
-                expected=", ".join(inputs), next=nearest(str(name)[:60], inputs),
+                "predict.unknown_column",
+                f"the model has no input {str(name)[:60]}",
+                where=where,
+                expected=", ".join(inputs),
+                next=nearest(str(name)[:60], inputs),
             )
     for name in inputs:
         if name not in record:
             raise ContractError(
-                "predict.missing_column", f"input {name} is missing", where=where, expected=", ".join(inputs),
-                found=", ".join(map(str, record))[:200] or "nothing", next="send null for a value that is not known",
+                "predict.missing_column",
+                f"input {name} is missing",
+                where=where,
+                expected=", ".join(inputs),
+                found=", ".join(map(str, record))[:200] or "nothing",
+                next="send null for a value that is not known",
             )
     return {name: _check_value(record[name], name, column, where, outside) for name, column in inputs.items()}
 

@@ -39,7 +39,9 @@ def build_app(state: State, routes: Sequence[Api] = (*ROUTES, *PAGES)) -> Starle
     for route in routes:
         if route.permission not in PERMISSIONS:
             raise UsageError(
-                "server.no_permission", f"route {route.method} {route.path} has no permission", found=repr(route.permission)
+                "server.no_permission",
+                f"route {route.method} {route.path} has no permission",
+                found=repr(route.permission),
             )
     handlers: dict[Any, Any] = {
         FilieraError: on_filiera_error,

@@ -32,7 +32,7 @@ def study_chart(report: Mapping[str, Any]) -> Markup:
     if baseline is not None:
         parts.append(frame.baseline(baseline))
     body = "".join(parts)
-    return Markup(
+    return Markup(  # noqa: S704 - numbers and escaped texts only
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="score against money spent">{body}</svg>'
     )
 
@@ -56,13 +56,16 @@ class _Frame:
             parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
             parts.append(f'<text class="tick end" x="{LEFT - 8}" y="{y + 4:.1f}">{value:.4g}</text>')
             money = self._most * step / 4
-            parts.append(f'<text class="tick mid" x="{self.x(money):.1f}" y="{HEIGHT - BOTTOM + 18}">{money:.3g}</text>')
+            parts.append(
+                f'<text class="tick mid" x="{self.x(money):.1f}" y="{HEIGHT - BOTTOM + 18}">{money:.3g}</text>'
+            )
         label = escape(f"{currency} spent; score in {unit}" if unit else f"{currency} spent")
         parts.append(f'<text class="tick mid" x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 8}">{label}</text>')
         return parts
 
     def dot(self, x: float, y: float, text: str) -> str:
-        return f'<circle class="trial" cx="{self.x(x):.1f}" cy="{self.y(y):.1f}" r="4"><title>{escape(text)}</title></circle>'
+        place = f'cx="{self.x(x):.1f}" cy="{self.y(y):.1f}" r="4"'
+        return f'<circle class="trial" {place}><title>{escape(text)}</title></circle>'
 
     def best(self, points: list[tuple[float, float, int]]) -> str:
         best, path = points[0][1], f"M{self.x(points[0][0]):.1f},{self.y(points[0][1]):.1f}"
@@ -77,4 +80,7 @@ class _Frame:
         y = self.y(value)
         where = "above the picture: " if value > self._high else ""
         line = f'<line class="baseline" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        return line + f'<text class="tick end" x="{WIDTH - RIGHT}" y="{y + 14:.1f}">best baseline {where}{value:.4g}</text>'
+        return (
+            line
+            + f'<text class="tick end" x="{WIDTH - RIGHT}" y="{y + 14:.1f}">best baseline {where}{value:.4g}</text>'
+        )

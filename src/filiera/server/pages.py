@@ -36,7 +36,10 @@ def _page(name: str, **values: Any) -> Response:
 @cache
 def _templates() -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(str(_folder("templates"))), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        loader=FileSystemLoader(str(_folder("templates"))),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["whole"] = lambda value: f"{value:,}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.exceptions import HTTPException
 
 from filiera.errors import FilieraError
 

@@ -56,7 +56,9 @@ def health(state: State, _request: Request) -> Response:
 
 def list_models(state: State, _request: Request) -> Response:
     """GET /v1/models: what is served."""
-    return JSONResponse({"schema": "filiera.models/1", "models": [_facts(e.version) for e in state.live.endpoints.values()]})
+    return JSONResponse(
+        {"schema": "filiera.models/1", "models": [_facts(e.version) for e in state.live.endpoints.values()]}
+    )
 
 
 def show_model(state: State, request: Request) -> Response:
@@ -107,12 +109,16 @@ async def _read(request: Request) -> bytes:
     """The body, up to the limit and no further."""
     kind = request.headers.get("content-type", "").split(";")[0].strip()
     if kind != "application/json":
-        raise UsageError("http.content_type", "the body is not declared as JSON", expected="application/json", found=kind[:60])
+        raise UsageError(
+            "http.content_type", "the body is not declared as JSON", expected="application/json", found=kind[:60]
+        )
     parts, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)
         if size > MOST_BYTES:
-            raise TooLargeError("http.too_large", "the request is too large", expected=f"at most {MOST_BYTES >> 20} MiB")
+            raise TooLargeError(
+                "http.too_large", "the request is too large", expected=f"at most {MOST_BYTES >> 20} MiB"
+            )
         parts.append(chunk)
     return b"".join(parts)
 
@@ -124,11 +130,15 @@ def _parse(raw: bytes) -> dict[str, Any]:
         raise UsageError("http.json", "the body is no JSON", found=str(error)[:120]) from error
     if not isinstance(body, dict) or len({"records", "devices"} & body.keys()) != 1:
         raise ContractError(
-            "predict.form", "a request asks by records or by devices", expected='{"records": [...]} or {"devices": [...]}'
+            "predict.form",
+            "a request asks by records or by devices",
+            expected='{"records": [...]} or {"devices": [...]}',
         )
     unknown = sorted(body.keys() - {"records", "devices", "units"})
     if unknown:
-        raise ContractError("predict.form", f"`{unknown[0][:60]}` is no part of a request", expected="records or devices, units")
+        raise ContractError(
+            "predict.form", f"`{unknown[0][:60]}` is no part of a request", expected="records or devices, units"
+        )
     return body
 
 

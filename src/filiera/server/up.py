@@ -36,15 +36,20 @@ def serve(workspace: Workspace, *, port: int, every_s: float | None, say: Callab
         live = Live(workspace, say)
         live.start()
         stop = threading.Event()
-        follower = threading.Thread(target=_follow, args=(workspace, every_s, stop, say), name="follow-rows", daemon=True)
+        follower = threading.Thread(
+            target=_follow, args=(workspace, every_s, stop, say), name="follow-rows", daemon=True
+        )
         try:
             sock = _listen(port)
             if every_s is not None:
                 follower.start()
             say(f"http://127.0.0.1:{sock.getsockname()[1]}/")
             config = uvicorn.Config(
-                build_app(State(workspace, live, Metrics())), log_level="warning", access_log=False,
-                timeout_graceful_shutdown=DRAIN_S, server_header=False,
+                build_app(State(workspace, live, Metrics())),
+                log_level="warning",
+                access_log=False,
+                timeout_graceful_shutdown=DRAIN_S,
+                server_header=False,
             )
             uvicorn.Server(config).run(sockets=[sock])
         finally:
@@ -62,7 +67,10 @@ def _listen(port: int) -> socket.socket:
     except OSError as error:
         sock.close()
         raise UnavailableError(
-            "server.port", f"port {port} cannot be used", found=str(error), next="name another with --port, or 0 for any"
+            "server.port",
+            f"port {port} cannot be used",
+            found=str(error),
+            next="name another with --port, or 0 for any",
         ) from error
     sock.listen(128)
     return sock

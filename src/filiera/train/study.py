@@ -7,6 +7,7 @@ coordinator, the study goes on from the record: trials left running are run agai
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -24,6 +25,8 @@ from filiera.train.propose import default_settings, fit_to_space, may_propose, p
 NANO = 10**9
 #: So many trials, all failing with one error, are a broken function and no bad luck.
 FAILURES_IN_A_ROW = 5
+#: The noise of scores is read off so many of the best trials.
+LEADING = 5
 #: Recent trials tell what the next one costs.
 RECENT = 20
 
@@ -243,7 +246,7 @@ class _Search:
             winner=best_trial(trials),
             trials=trials,
             stop_reason=reason,
-            frontier=frontier(self.rule(self.best()), trials, self._next_cost()),
+            frontier=frontier(self._rule(), trials, self._next_cost()),
             warnings=tuple(sorted(self.warnings)),
         )
 
@@ -281,7 +284,7 @@ class _Search:
             reserved=len(self.running) * highest + max(0.0, highest - cost),
             refusals=self.refusals,
         )
-        rule = replace(self.rule(self.best()), most_trials=self.request.trials + len(self.trials))
+        rule = replace(self._rule(), most_trials=self.request.trials + len(self.trials))
         self.decision = worth.decide(rule, study, cost)
         if self.decision.action is worth.Action.LAUNCH:
             self.refusals = 0
@@ -291,6 +294,11 @@ class _Search:
         if self.decision.action is worth.Action.STOP:
             self._stop(self.decision.reason)
         return False
+
+    def _rule(self) -> worth.Rule:
+        """The rule of worth, with the noise that the windows show where none is given."""
+        rule = self.rule(self.best())
+        return rule if rule.noise else replace(rule, noise=window_noise(list(self.trials.values())))
 
     def _over_budget(self) -> bool:
         budget = self.rule(self.best()).budget
@@ -345,6 +353,21 @@ def best_trial(trials: Sequence[Trial]) -> Trial | None:
     """The trial with the lowest score; the earliest of equals."""
     scored = [trial for trial in trials if trial.score is not None]
     return min(scored, key=lambda trial: (trial.score, trial.number), default=None)
+
+
+def window_noise(trials: Sequence[Trial]) -> float:
+    """Standard error of the difference between leading trials over the windows: what chance alone explains.
+
+    The median over the four trials that follow the best; 0 with fewer than three scored trials or windows.
+    """
+    leading = sorted((t for t in trials if t.score is not None), key=lambda t: (t.score or 0.0, t.number))[:LEADING]
+    if len(leading) < 3 or len(leading[0].window_scores) < 3:
+        return 0.0
+    errors = []
+    for other in leading[1:]:
+        gaps = [a - b for a, b in zip(leading[0].window_scores, other.window_scores, strict=True)]
+        errors.append(statistics.stdev(gaps) / math.sqrt(len(gaps)))
+    return statistics.median(errors)
 
 
 def frontier(rule: worth.Rule, trials: Sequence[Trial], next_cost: float) -> dict[str, Any]:

@@ -37,7 +37,10 @@ def parse_worth(text: str) -> Worth:
     match = _WORTH.match(text)
     if not match:
         raise UsageError(
-            "worth.form", f"`{text}` says no worth", expected="20 EUR per kW per month", found=repr(text),
+            "worth.form",
+            f"`{text}` says no worth",
+            expected="20 EUR per kW per month",
+            found=repr(text),
             next='or write stop = "0.1 kW costs more than 5 EUR"',
         )
     months = LIFE_MONTHS if match[4] else 1.0
@@ -65,7 +68,7 @@ def stated_worth(worth: str | None, stop: str | None, currency: str) -> Worth:
         UsageError: another form, or another currency than the ledger's.
     """
     if worth is None and stop is None:
-        text = f"no worth was stated: closing the gap to the best baseline counts {Money.units(DEFAULT_GAP_WORTH, currency)}"
+        text = f"none stated: closing the gap to the best baseline counts {Money.units(DEFAULT_GAP_WORTH, currency)}"
         return Worth(None, currency, "", text)
     found = parse_worth(worth) if worth else parse_stop(stop or "")
     if found.currency != currency:

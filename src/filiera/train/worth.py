@@ -182,7 +182,9 @@ def stop_points(rule: Rule, finished: tuple[Finished, ...]) -> dict[str, int]:
     found = {}
     for name, factor in (("V/3", 1 / 3), ("V", 1.0), ("3V", 3.0)):
         scaled = replace(rule, value=rule.value * factor, budget=None, most_trials=len(finished) + 1)
-        found[name] = next((n for n in range(rule.least_trials, len(finished)) if _stops(scaled, finished[:n])), len(finished))
+        found[name] = next(
+            (n for n in range(rule.least_trials, len(finished)) if _stops(scaled, finished[:n])), len(finished)
+        )
     return found
 
 
