@@ -20,11 +20,28 @@ from filiera.dimensions.parts import changed_days, lookback_days, slices
 from filiera.engine.failure import raise_failure
 from filiera.engine.memory import SharedBuffer
 from filiera.engine.task import Result, Task
+from filiera.errors import WorkError
+from filiera.lake.rows import arrow_schema
+from filiera.lake.table import BEGIN_US, END_US
 from filiera.ledger import environments, studies, traces
 from filiera.ledger.journal import Tx
+from filiera.runner.frames import one_schema
 
 COMPUTE = "filiera.runner.table:compute"
 Span = tuple[int | None, int | None]
+
+
+class _OtherTypesError(Exception):
+    """New days have other columns or types than the days that would stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What came of one span."""
+
+    span: Span
+    time: str | None
+    rows: pa.Table
 
 
 @dataclass(slots=True)
@@ -58,11 +75,12 @@ def compute_table(
     run = _begin(facts, table)
     parts = facts.parts(table) if table.partition and run.time else None
     base = facts.base(table, facts.current(table.name)) if parts is not None else None
-    spans = _spans(parts, base)
-    context.progress.start(table.name, len(spans), f"{len(spans)} parts")
-    found = _compute_spans(context, definitions, run, spans)
-    time, rows = _together(found)
     parent = facts.snapshot_of(base) if base else None
+    try:
+        time, rows = _slices(context, definitions, run, _spans(parts, base), parent)
+    except _OtherTypesError:
+        base = parent = None
+        time, rows = _slices(context, definitions, run, _spans(parts, None), None)
     classes, units = _inherited(run)
     trace_of = _trace_maker(context, definitions.graph, run, key, semantics, parts, run_id)
     made: list[Trace] = []
@@ -85,6 +103,32 @@ def compute_table(
     return made[0]
 
 
+def _slices(
+    context: Context, definitions: Definitions, run: _Run, spans: list[Span], parent: Snapshot | None
+) -> tuple[str | None, list[tuple[int, int, pa.Table]]]:
+    """The time column and the rows of each span, in the types of the rows that stay.
+
+    Raises:
+        _OtherTypesError: they do not fit beside the rows that stay; without those they may.
+    """
+    context.progress.start(run.table.name, len(spans), f"{len(spans)} parts")
+    found = _compute_spans(context, definitions, run, spans)
+    time = next((part.time for part in found if part.time is not None), None)
+    stays = parent is not None and parent.rows > 0
+    before = {field.name: field.type for field in arrow_schema(parent)} if parent and stays else None
+    try:
+        tables = one_schema([part.rows for part in found], run.table.name, time=time, before=before) if found else []
+    except WorkError as error:
+        raise (_OtherTypesError if stays else error) from error
+    rows = [(*_bounds(part.span), table) for part, table in zip(found, tables, strict=True)]
+    return time, rows
+
+
+def _bounds(span: Span) -> tuple[int, int]:
+    low, high = span
+    return BEGIN_US if low is None else low, END_US if high is None else high
+
+
 def _begin(facts: LedgerFacts, table: Table) -> _Run:
     inputs = {}
     for port in table.inputs:
@@ -105,13 +149,11 @@ def _spans(parts: Mapping[str, str] | None, base: Trace | None) -> list[Span]:
     return found
 
 
-def _compute_spans(
-    context: Context, definitions: Definitions, run: _Run, spans: list[Span]
-) -> list[tuple[Span, str | None, pa.Table]]:
+def _compute_spans(context: Context, definitions: Definitions, run: _Run, spans: list[Span]) -> list[_Part]:
     """Run each part in a child; inputs are handed over as sealed memory and given back when the part is done."""
     waiting = list(enumerate(spans))
     running: dict[str, tuple[int, Span, Task]] = {}
-    found: dict[int, tuple[Span, str | None, pa.Table]] = {}
+    found: dict[int, _Part] = {}
     while waiting or running:
         while waiting and len(running) < context.engine.capacity:
             number, span = waiting.pop(0)
@@ -123,7 +165,7 @@ def _compute_spans(
             for buffer in task.inputs:
                 buffer.close()
             raise_failure(result, f"table {run.table.name}")
-            found[number] = (span, result.value["time"], _rows(result))
+            found[number] = _Part(span, result.value["time"], _rows(result))
             run.seconds += result.seconds
             run.cpu_seconds += result.cpu_seconds
             context.progress.update(run.table.name, len(found), "")
@@ -191,15 +233,6 @@ def _rows(result: Result) -> pa.Table:
     table = pa.ipc.open_file(pa.py_buffer(buffer.view())).read_all()
     buffer.close()
     return table
-
-
-def _together(found: list[tuple[Span, str | None, pa.Table]]) -> tuple[str | None, list[tuple[int, int, pa.Table]]]:
-    from filiera.lake.table import BEGIN_US, END_US
-
-    time = next((name for _, name, _ in found if name is not None), None)
-    return time, [
-        (BEGIN_US if low is None else low, END_US if high is None else high, rows) for (low, high), _, rows in found
-    ]
 
 
 def _inherited(run: _Run) -> tuple[dict[str, str], dict[str, str | None]]:

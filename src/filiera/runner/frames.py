@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -128,6 +128,8 @@ def _lake_type(column: pa.ChunkedArray, name: str, table: str) -> pa.ChunkedArra
         WorkError: the lake holds no such kind, or a value does not fit.
     """
     kind = column.type
+    if len(column) == 0 and pa.types.is_null(kind):
+        return column  # no rows, so nothing to have a type; `one_schema` gives it the one of other parts
     wanted = _wanted(kind)
     plain = pa.types.is_dictionary(kind) and _wanted(kind.value_type)
     if wanted is None and plain:  # a category of numbers is numbers
@@ -164,6 +166,72 @@ def _wanted(kind: pa.DataType) -> pa.DataType | None:
     if pa.types.is_integer(kind):
         return pa.int64()
     return pa.string() if any(is_a(kind) for is_a in is_text) else None
+
+
+def one_schema(
+    parts: Sequence[pa.Table], name: str, *, time: str | None, before: Mapping[str, pa.DataType] | None = None
+) -> list[pa.Table]:
+    """Parts of one table with the same columns in the same types; parts are computed apart, and pandas types vary.
+
+    Args:
+        parts: results of `compute`, not none.
+        name: of the table.
+        time: its time column.
+        before: types of the rows that stay beside these parts.
+
+    Returns:
+        Whole numbers become floats where another part has floats. A part without rows has no say.
+
+    Raises:
+        WorkError: a part has other columns, or a column of another kind.
+    """
+    told = [part for part in parts if part.num_rows] or list(parts[:1])
+    columns = list(before) if before else told[0].column_names
+    for part in told:
+        if set(part.column_names) != set(columns):
+            odd = sorted(set(part.column_names) ^ set(columns))
+            raise WorkError(
+                "table.columns_differ", f"parts of {name} have different columns", found=", ".join(odd),
+                next="a function gives the same columns for every part; without rows too",
+            )  # fmt: skip
+    fields = [(column, _one_type(told, column, name, time, before or {})) for column in columns]
+    return [_in_schema(part, pa.schema(fields), name) if part.num_rows else pa.schema(fields).empty_table()
+            for part in parts]  # fmt: skip
+
+
+def _one_type(
+    parts: Sequence[pa.Table], column: str, name: str, time: str | None, before: Mapping[str, pa.DataType]
+) -> pa.DataType:
+    if column in before:
+        return before[column]
+    kinds = {part.schema.field(column).type for part in parts}
+    if kinds == {pa.int64(), pa.float64()}:
+        return pa.float64()
+    if len(kinds) > 1:
+        raise _types_differ(column, name, [str(kind) for kind in kinds])
+    (kind,) = kinds
+    return (pa.timestamp("us", "UTC") if column == time else pa.string()) if pa.types.is_null(kind) else kind
+
+
+def _in_schema(part: pa.Table, schema: pa.Schema, name: str) -> pa.Table:
+    columns = {}
+    for field in schema:
+        column = part.column(field.name)
+        numbers = {column.type, field.type} == {pa.int64(), pa.float64()}
+        if column.type != field.type and not numbers:
+            raise _types_differ(field.name, name, [str(field.type), str(column.type)])
+        try:
+            columns[field.name] = column.cast(field.type)
+        except pa.ArrowInvalid as error:  # a fraction among whole numbers, or a whole number that a float cannot hold
+            raise _types_differ(field.name, name, [str(field.type), str(column.type)]) from error
+    return pa.table(columns, schema=schema)
+
+
+def _types_differ(column: str, name: str, kinds: Sequence[str]) -> WorkError:
+    return WorkError(
+        "table.types_differ", f"column {column} of {name} is not of one type in all parts",
+        found=" and ".join(sorted(kinds)), next="give it a type, such as .astype(float)",
+    )  # fmt: skip
 
 
 def require_columns(table: pa.Table, key: Sequence[str], name: str) -> None:

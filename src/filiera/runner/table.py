@@ -33,7 +33,7 @@ def compute(arguments: Mapping[str, Any], inputs: Sequence[memoryview], emit: Ca
     table, notes = from_frame(function(**_given(arguments, inputs)), name)
     require_columns(table, key, name)
     time = _time_of(table, key, arguments["time"])
-    if time is None and arguments["low_us"] is not None:
+    if time is None and arguments["low_us"] is not None and table.num_rows:
         raise WorkError(
             "table.no_time", f"the result of {name} has no time column, so it cannot be made in parts",
             expected=arguments["time"] or "a time among its key", found=", ".join(table.column_names),

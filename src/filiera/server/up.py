@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -51,12 +52,24 @@ def serve(workspace: Workspace, *, port: int, every_s: float | None, say: Callab
                 timeout_graceful_shutdown=DRAIN_S,
                 server_header=False,
             )
-            uvicorn.Server(config).run(sockets=[sock])
+            with _survives_signals():
+                uvicorn.Server(config).run(sockets=[sock])
         finally:
             stop.set()
             live.stop()
             if follower.is_alive():
                 follower.join(timeout=DRAIN_S)
+
+
+@contextmanager
+def _survives_signals() -> Iterator[None]:
+    """The web server raises the signal that ended it once more; here it means an orderly end, not a sudden one."""
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _listen(port: int) -> socket.socket:

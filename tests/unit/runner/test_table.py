@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from filiera.engine.memory import SharedBuffer
 from filiera.errors import WorkError
-from filiera.runner.frames import from_frame, read_ipc, to_frame, write_ipc
+from filiera.runner.frames import from_frame, one_schema, read_ipc, to_frame, write_ipc
 from filiera.runner.table import compute
 
 DAY_US = 86_400_000_000
@@ -43,6 +43,7 @@ def setting(scada, *, factor): return scada.assign(wind=scada["wind"] * factor)
 def both(scada, weather):
     assert isinstance(scada, pl.DataFrame) and isinstance(weather, pa.Table)
     return scada.with_columns(rows=weather.num_rows)
+def none(scada): return pd.DataFrame(columns=["turbine", "at", "wind"])
 def daily(scada):
     days = scada.assign(day=scada["at"].dt.floor("D"))
     return days.groupby(["turbine", "day"], observed=True)[["wind"]].mean().reset_index()
@@ -105,6 +106,47 @@ def test_the_time_of_a_result_may_be_one_of_its_own_key(pipeline):
     found, value = run("daily", key=["turbine", "day"], low=0, high=DAY_US)
     assert value["time"] == "day"
     assert found.num_rows == 2
+
+
+def test_a_part_may_have_no_rows_and_so_no_types(pipeline):
+    found, value = run("none", low=0, high=DAY_US)
+    assert found.num_rows == 0
+    assert value["time"] is None
+
+
+def test_parts_get_one_schema_and_a_part_without_rows_has_no_say():
+    schema = pa.schema([("at", UTC_US), ("wind", pa.float64())])
+    parts = [
+        pa.table({"wind": pa.array([], pa.null()), "at": pa.array([], pa.null())}),
+        pa.table({"at": pa.array([1], UTC_US), "wind": [1]}),
+        pa.table({"wind": [0.5], "at": pa.array([2], UTC_US)}),
+    ]
+    found = one_schema(parts, "t", time="at")
+    assert [part.schema for part in found] == [schema] * 3
+    assert pa.concat_tables(found).column("wind").to_pylist() == [1.0, 0.5]
+    assert one_schema(parts[:1], "t", time="at")[0].schema.field("at").type == UTC_US
+
+
+def test_rows_that_stay_decide_the_type_of_new_parts():
+    before = {"wind": pa.int64()}
+    assert one_schema([pa.table({"wind": [2.0]})], "t", time=None, before=before)[0].column("wind").to_pylist() == [2]
+    with pytest.raises(WorkError, match="not of one type"):
+        one_schema([pa.table({"wind": [2.5]})], "t", time=None, before=before)
+
+
+@pytest.mark.parametrize(
+    ("parts", "code"),
+    [
+        ([{"a": [1]}, {"a": ["x"]}], "table.types_differ"),
+        ([{"a": [1]}, {"a": [True]}], "table.types_differ"),
+        ([{"a": [2**53 + 1]}, {"a": [0.5]}], "table.types_differ"),
+        ([{"a": [1]}, {"a": [1], "b": [1]}], "table.columns_differ"),
+    ],
+)
+def test_parts_that_do_not_fit_together_are_refused(parts, code):
+    with pytest.raises(WorkError) as caught:
+        one_schema([pa.table(part) for part in parts], "t", time=None)
+    assert caught.value.code == code
 
 
 def test_an_index_that_is_dropped_is_told(pipeline):

@@ -1,0 +1,132 @@
+"""The command line, driven as a user would."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import projects
+from projects import filiera
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import os
+
+    os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
+    root = projects.make(tmp_path_factory.mktemp("cli") / "small")
+    filiera("apply", project=root)
+    return root
+
+
+@pytest.fixture(autouse=True)
+def _same_keys(project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    found = next(tmp_path_factory.getbasetemp().glob("config*"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(found))
+
+
+def test_a_second_plan_has_nothing_to_do(project: Path) -> None:
+    done = filiera("plan", "--check", project=project)
+    assert done.stdout.startswith("nothing to do")
+
+
+def test_counts_of_the_status_add_up(project: Path) -> None:
+    (source,) = json.loads(filiera("status", "--json", project=project).stdout)["sources"]
+    assert source["rows_read"] == source["accepted"] + source["quarantined"] + source["duplicates"] == 2016
+    assert source["reasons"] == {"range": 42}
+    assert source["nulled"] == {"temp_c": 42}
+
+
+def test_quarantine_shows_reason_line_and_original_text(project: Path) -> None:
+    out = filiera("quarantine", "readings", project=project).stdout
+    assert "range load: a,2024-01-01T05:00:00Z,500.0," in out
+    assert "line 12" in out
+
+
+def test_query_reads_an_old_snapshot_and_filters(project: Path) -> None:
+    rows = filiera("query", "readings", "--at", "1", "--where", "device = b", "--limit", "2", "--json", project=project)
+    found = [json.loads(line) for line in rows.stdout.splitlines()]
+    assert [row["device"] for row in found] == ["b", "b"]
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "says"),
+    [
+        (("plam",), 2, "did you mean plan?"),
+        (("query", "reading"), 8, "did you mean readings?"),
+        (("query", "readings", "--columns", "laod"), 8, "did you mean load?"),
+        (("query", "readings", "--where", "load ~ 3"), 2, "OP is one of"),
+        (("query", "readings", "--where", "load > warm"), 2, "no value of column load"),
+        (("query", "readings", "--purpose", "fun"), 3, "testing"),
+        (("query", "readings", "--at", "99"), 8, "no such snapshot"),
+        (("release", "usag"), 8, "no model version"),
+        (("predict", "usage", "--device", "a"), 8, "runs no model usage"),
+        (("rollback", "--environment", "stage"), 4, "no earlier release"),
+        (("audit", "verify", "--checkpoint", "1:sha256:00"), 5, "differs from the checkpoint"),
+        (("export", "readings", "out.xlsx"), 2, "csv, parquet or arrow"),
+    ],
+)
+def test_a_wrong_request_gets_a_sentence_and_its_status(
+    project: Path, words: tuple[str, ...], status: int, says: str
+) -> None:
+    done = filiera(*words, project=project, check=False)
+    assert done.returncode == status
+    assert says in done.stderr
+
+
+def test_the_audit_log_verifies_and_its_head_is_a_checkpoint(project: Path) -> None:
+    out = filiera("audit", "verify", project=project).stdout
+    checkpoint = out.split("checkpoint ")[1].strip()
+    filiera("query", "readings", "--limit", "1", project=project)
+    assert "unbroken" in filiera("audit", "verify", "--checkpoint", checkpoint, project=project).stdout
+
+
+def test_a_release_passes_its_gate_and_a_rollback_undoes_it(project: Path) -> None:
+    out = filiera("release", "usage", project=project).stdout
+    assert "pass  beats baseline" in out
+    assert "usage@1 runs in prod" in out
+    answer = json.loads(filiera("predict", "usage", "--record", '{"temp_c": 10, "hour": 3}', project=project).stdout)
+    assert answer["model"] == "usage@1"
+    refused = filiera("release", "usage", project=project, check=False)
+    assert refused.returncode == 7
+    assert "usage@1 is what runs" in refused.stdout
+
+
+def test_a_record_that_does_not_fit_the_model_is_refused(project: Path) -> None:
+    done = filiera("predict", "usage", "--record", '{"temp": 10, "hour": 3}', project=project, check=False)
+    assert done.returncode == 7
+    assert "did you mean temp_c?" in done.stderr
+
+
+def test_export_writes_what_query_reads(project: Path, tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    filiera("export", "readings", str(path), "--where", "load > 60", project=project)
+    assert path.read_text().splitlines()[0].replace('"', "") == "device,at,load,temp_c"
+
+
+def test_doctor_finds_nothing_wrong(project: Path) -> None:
+    found = json.loads(filiera("doctor", "--json", project=project).stdout)
+    assert {item["name"] for item in found} >= {"ledger", "key file", "state folder", "disk", "sandbox"}
+
+
+def test_init_refuses_a_project_without_owner_and_purpose(tmp_path: Path) -> None:
+    done = filiera("init", str(tmp_path / "new"), project=tmp_path, check=False)
+    assert done.returncode == 2
+    assert "--owner" in done.stderr
+    assert not (tmp_path / "new" / "filiera.toml").exists()
+
+
+def test_adopt_writes_a_contract_that_a_plan_can_use(tmp_path: Path) -> None:
+    root = tmp_path / "office"
+    filiera("init", str(root), "--owner", "me", "--purpose", "testing", project=tmp_path)
+    lines = ["Gerät;Zeit;Leistung"] + [
+        f"p{n % 3};{1 + n // 24 % 28:02}.03.2024 {n % 24:02}:00;{n},5" for n in range(600)
+    ]
+    (root / "data" / "werk.csv").write_bytes("\n".join(lines).encode("cp1252"))
+    out = filiera("adopt", str(root / "data" / "werk.csv"), "--source", "plant", project=root).stdout
+    assert "[source.plant] is in filiera.toml: 3 columns" in out
+    filiera("apply", project=root)
+    (source,) = json.loads(filiera("status", "--json", project=root).stdout)["sources"]
+    assert source["accepted"] == 600
