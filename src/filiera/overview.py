@@ -28,7 +28,7 @@ def status(context: Context) -> dict[str, Any]:
     """Sources, tables, models and environments as they are: `filiera.status/1`."""
     settings = context.settings
     facts = LedgerFacts(context, DEV)
-    waiting = {name: len(facts.candidates(name)) for name in settings.sources}
+    waiting = {name: len(facts.pending(name).texts) for name in settings.sources}
     with context.ledger.reading() as connection:
         heads = {name: environments.head(connection, name) for name in (DEV, PROD)}
         standing = {name: _traces(connection, head.assets if head else {}) for name, head in heads.items()}

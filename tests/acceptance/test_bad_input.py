@@ -121,3 +121,28 @@ def test_mended_contract_releases_records_from_quarantine_and_the_counts_still_a
     assert "2 records checked again: 2 accepted" in out
     found = status(project)
     assert (found["rows_read"], found["accepted"], found["quarantined"], found["rows"]) == (96, 96, 0, 96)
+
+
+def test_a_file_that_was_refused_is_read_when_its_contract_was_mended(project: Path) -> None:
+    (project / "data" / "other.csv").write_text(projects.rows(30, 1).replace("device,at,load", "device,at,lod"))
+    (project / "pipeline.py").write_text("import filiera as fl\n")
+    assert filiera("apply", project=project, check=False).returncode == 7
+    assert filiera("plan", project=project).stdout.startswith("nothing to do")
+    mended = projects.SETTINGS.replace("load   = { unit", 'load   = { from = "lod", unit')
+    (project / "filiera.toml").write_text(mended)
+    assert "other.csv" in filiera("plan", project=project).stdout
+    filiera("apply", project=project)
+    assert status(project)["rows_read"] == 96 + 48
+
+
+def test_a_file_that_replaces_may_go_back_to_what_it_was(project: Path) -> None:
+    (project / "filiera.toml").write_text(
+        projects.SETTINGS.replace('device = "device"', 'files = "replace"\ndevice = "device"')
+    )
+    (project / "pipeline.py").write_text("import filiera as fl\n")
+    path = project / "data" / "part0.csv"
+    first = path.read_text()
+    for text, rows in ((first, 94), (projects.rows(50, 1), 47), (first, 94), (first, 94)):
+        path.write_text(text)
+        filiera("apply", project=project)
+        assert status(project)["rows"] == rows

@@ -13,18 +13,9 @@ from projects import filiera
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    import os
-
-    os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
     root = projects.make(tmp_path_factory.mktemp("cli") / "small")
     filiera("apply", project=root)
     return root
-
-
-@pytest.fixture(autouse=True)
-def _same_keys(project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    found = next(tmp_path_factory.getbasetemp().glob("config*"))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(found))
 
 
 def test_a_second_plan_has_nothing_to_do(project: Path) -> None:

@@ -28,18 +28,7 @@ from projects import filiera
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("server-config")
-
-
-@pytest.fixture(autouse=True)
-def _same_keys(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(config))
-
-
-@pytest.fixture(scope="module")
-def served(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
-    os.environ["XDG_CONFIG_HOME"] = str(config)
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
     root = projects.make(tmp_path_factory.mktemp("server") / "small")
     filiera("apply", project=root)
     filiera("release", "usage", project=root)

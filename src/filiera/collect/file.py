@@ -32,6 +32,7 @@ class Standing(StrEnum):
 
     NEW = "new"
     CHANGED = "changed"
+    TOUCHED = "touched"  #: another time or inode, the same bytes
     KNOWN = "known"
     BUSY = "being written"
 
@@ -55,21 +56,27 @@ def list_candidates(root: Path, pattern: str, known: Iterable[SourceFile], now_n
         known: newest version of each file, as it was read.
         now_ns: the time, nanoseconds since 1970.
     """
-    stamps = {file.path: (file.size_bytes, file.mtime_ns, file.inode) for file in known}
+    versions = {file.path: file for file in known}
     found = []
     for path in sorted(_matches(root, pattern)):
         name = _name(root, path)
         if _is_left_out(name) or not path.is_file():
             continue
         stat = path.stat()
-        if stamps.get(name) == (stat.st_size, stat.st_mtime_ns, stat.st_ino):
-            standing = Standing.KNOWN
-        elif _is_busy(path, stat.st_mtime_ns, now_ns):
-            standing = Standing.BUSY
-        else:
-            standing = Standing.CHANGED if name in stamps else Standing.NEW
+        standing = _standing(path, stat, versions.get(name), now_ns)
         found.append(Candidate(path, name, standing, stat.st_size))
     return found
+
+
+def _standing(path: Path, stat: os.stat_result, known: SourceFile | None, now_ns: int) -> Standing:
+    if known and (known.size_bytes, known.mtime_ns, known.inode) == (stat.st_size, stat.st_mtime_ns, stat.st_ino):
+        return Standing.KNOWN
+    if _is_busy(path, stat.st_mtime_ns, now_ns):
+        return Standing.BUSY
+    if known is None:
+        return Standing.NEW
+    same = known.size_bytes == stat.st_size and known.digest == prefix_digest(path, stat.st_size)
+    return Standing.TOUCHED if same else Standing.CHANGED
 
 
 def _is_left_out(name: str) -> bool:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filiera.collect.file import Standing
 from filiera.core.asset import Graph, Model, Table
 from filiera.core.generation import Generation
 from filiera.core.ids import new_id
@@ -148,9 +149,10 @@ def apply(
     refused: list[tuple[str, FilieraError]] = []
     for name, source in context.settings.sources.items():
         facts = LedgerFacts(context, environment)
-        if facts.candidates(name):
-            report = ingest_source(context, facts, source)
+        if waiting := facts.candidates(name):
+            report = ingest_source(context, source, waiting)
             refused += report.refused
+        if any(item.standing is not Standing.TOUCHED for item in waiting):
             done.append(Done(asset=name, operation="ingest", outcome="done", text=report.text()))
     facts = LedgerFacts(context, environment)
     failure: FilieraError | None = None

@@ -16,6 +16,7 @@ from filiera.core.trace import Trace
 from filiera.dimensions.context import Context, Definitions
 from filiera.dimensions.facts import LedgerFacts
 from filiera.dimensions.key import interpreter, settings_of
+from filiera.dimensions.partcheck import refuse_difference, sample_days
 from filiera.dimensions.parts import changed_days, lookback_days, slices
 from filiera.engine.failure import raise_failure
 from filiera.engine.memory import SharedBuffer
@@ -81,6 +82,8 @@ def compute_table(
     except _OtherTypesError:
         base = parent = None
         time, rows = _slices(context, definitions, run, _spans(parts, None), None)
+    if parts is not None and base is None and time is not None:
+        _check_parts(context, definitions, run, time, rows)
     classes, units = _inherited(run)
     trace_of = _trace_maker(context, definitions.graph, run, key, semantics, parts, run_id)
     made: list[Trace] = []
@@ -122,6 +125,18 @@ def _slices(
         raise (_OtherTypesError if stays else error) from error
     rows = [(*_bounds(part.span), table) for part, table in zip(found, tables, strict=True)]
     return time, rows
+
+
+def _check_parts(
+    context: Context, definitions: Definitions, run: _Run, time: str, rows: list[tuple[int, int, pa.Table]]
+) -> None:
+    """A new definition is checked once: some days computed alone must come out as within their part."""
+    sampled = sample_days([(low, high) for low, high, _ in rows])
+    for part in _compute_spans(context, definitions, run, list(sampled)):
+        low, _ = _bounds(part.span)
+        together = next(table for start, end, table in rows if start <= low < end)
+        (alone,) = one_schema([part.rows], run.table.name, time=time, before={f.name: f.type for f in together.schema})
+        refuse_difference(run.table.name, low, time, together, alone)
 
 
 def _bounds(span: Span) -> tuple[int, int]:

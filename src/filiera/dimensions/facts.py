@@ -42,20 +42,24 @@ class LedgerFacts:
 
     def pending(self, source: str) -> Pending:
         """Files that wait, one line each."""
-        waiting = self.candidates(source)
+        waiting = [item for item in self.candidates(source) if item.standing is not Standing.TOUCHED]
         texts = tuple(f"{item.standing.value} file {item.name} ({_size(item.size_bytes)})" for item in waiting)
         return Pending(texts, sum(item.size_bytes for item in waiting))
 
     def candidates(self, source: str) -> list[Candidate]:
-        """New and changed files of a source."""
+        """New, changed and touched files of a source."""
         with self._context.ledger.reading() as connection:
             known = newest_files(sources.list_files(connection, source))
-        settings = self._context.settings
+        settings = self._context.settings.sources[source]
+        settled = [
+            record.file
+            for record in known.values()
+            if record.state != "refused" or record.contract_digest == settings.contract.digest
+        ]  # a refused file is tried again when its contract was mended
         found = list_candidates(
-            settings.root, settings.sources[source].pattern, [record.file for record in known.values()],
-            self._context.clock.now_us() * 1_000,
-        )  # fmt: skip
-        return [item for item in found if item.standing in (Standing.NEW, Standing.CHANGED)]
+            self._context.settings.root, settings.pattern, settled, self._context.clock.now_us() * 1_000
+        )
+        return [item for item in found if item.standing not in (Standing.KNOWN, Standing.BUSY)]
 
     def semantic(self, asset: str, columns: Sequence[str] | None) -> str | None:
         """Digest of what a reader of these columns sees."""

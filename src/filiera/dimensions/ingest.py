@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
 
 from filiera.collect import file as files
 from filiera.collect.file import Candidate
 from filiera.core.batch import SourceFile
 from filiera.dimensions.context import Context
-from filiera.dimensions.facts import LedgerFacts, newest_files
+from filiera.dimensions.facts import newest_files
 from filiera.errors import FilieraError, GateError, UnavailableError
 from filiera.ingest.batch import check_file
 from filiera.ledger import sources
+from filiera.ledger.sources import FileRecord
 from filiera.settings import Source
+
+#: States of a file version whose rows stand in the lake.
+READ = ("accepted", "repeated")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +35,6 @@ class SourceReport:
 
     def plus(self, counts: sources.Counts) -> SourceReport:
         """With the counts of another batch."""
-        from dataclasses import replace
-
         return replace(
             self,
             rows_read=self.rows_read + counts.rows_read,
@@ -47,9 +50,8 @@ class SourceReport:
         return f"{self.rows_read:,} rows read from {self.files} files: {counts}{tail}"
 
 
-def ingest_source(context: Context, facts: LedgerFacts, source: Source) -> SourceReport:
-    """Read what waits; a file that is refused as a whole stops no other."""
-    waiting = facts.candidates(source.name)
+def ingest_source(context: Context, source: Source, waiting: Sequence[Candidate]) -> SourceReport:
+    """Read the files that wait; one that is refused as a whole stops no other."""
     total = sum(item.size_bytes for item in waiting)
     context.progress.start(source.name, total, f"{len(waiting)} files")
     report, done = SourceReport(), 0
@@ -62,8 +64,6 @@ def ingest_source(context: Context, facts: LedgerFacts, source: Source) -> Sourc
 
 
 def _ingest_file(context: Context, source: Source, item: Candidate, report: SourceReport) -> SourceReport:
-    from dataclasses import replace
-
     report = replace(report, files=report.files + 1)
     with context.ledger.reading() as connection:
         known = sources.list_files(connection, source.name)
@@ -74,12 +74,14 @@ def _ingest_file(context: Context, source: Source, item: Candidate, report: Sour
     except GateError as error:
         _refuse(context, source, _unread(source.name, item), error)
         return replace(report, refused=(*report.refused, (item.name, error)))
-    if any(r.file.digest == file.digest and r.state == "accepted" for r in known):
+    earlier = newest_files(known).get(item.name)
+    if _is_repeated(file, known, earlier, replaces=source.contract.files == "replace"):
+        if earlier is not None and earlier.file.digest == file.digest:  # it may grow from where it was read
+            file = replace(file, consumed_bytes=earlier.file.consumed_bytes, prefix_digest=earlier.file.prefix_digest)
         _note(context, source, file, "repeated")
         return report
-    earlier = newest_files(known).get(item.name)
-    start = files.grown_from(item.path, earlier.file if earlier and earlier.state == "accepted" else None)
-    begun = sum(1 for r in known if r.file.digest == file.digest and r.state == "part")
+    start = files.grown_from(item.path, earlier.file if earlier and earlier.state in READ else None)
+    begun = _parts_begun(file, known)
     try:
         for number, piece in enumerate(check_file(item.path, file, source.contract, files.open_file, start)):
             if number < begun:
@@ -93,6 +95,19 @@ def _ingest_file(context: Context, source: Source, item: Candidate, report: Sour
         _refuse(context, source, file, error)
         return replace(report, refused=(*report.refused, (item.name, error)))
     return report
+
+
+def _is_repeated(file: SourceFile, known: Sequence[FileRecord], earlier: FileRecord | None, *, replaces: bool) -> bool:
+    """Whether these bytes stand already; where files replace, only their newest version stands."""
+    if replaces:
+        return earlier is not None and earlier.state in READ and earlier.file.digest == file.digest
+    return any(record.file.digest == file.digest and record.state == "accepted" for record in known)
+
+
+def _parts_begun(file: SourceFile, known: Sequence[FileRecord]) -> int:
+    """Parts of this very version that were committed before filiera was stopped; `known` is newest first."""
+    own = takewhile(lambda r: r.state == "part", (r for r in known if r.file.path == file.path))
+    return sum(record.file.digest == file.digest for record in own)
 
 
 def _unread(source: str, item: Candidate) -> SourceFile:

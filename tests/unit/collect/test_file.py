@@ -41,11 +41,15 @@ def scanned(root: Path, name: str) -> SourceFile:
     return scan("s", next(c for c in list_candidates(root, name, (), time.time_ns()) if c.name == name))
 
 
-def test_new_known_and_changed_files_are_told_apart(tmp_path: Path) -> None:
+def test_new_known_touched_and_changed_files_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(TEXT)
     assert candidates(tmp_path) == {"a.csv": Standing.NEW}
     file = scanned(tmp_path, "a.csv")
     assert candidates(tmp_path, known=(file,)) == {"a.csv": Standing.KNOWN}
+    os.utime(tmp_path / "a.csv", ns=(0, 0))
+    assert candidates(tmp_path, known=(file,)) == {"a.csv": Standing.TOUCHED}
+    (tmp_path / "a.csv").write_bytes(TEXT[::-1])
+    assert candidates(tmp_path, known=(file,)) == {"a.csv": Standing.CHANGED}
     (tmp_path / "a.csv").write_bytes(TEXT * 2)
     assert candidates(tmp_path, known=(file,)) == {"a.csv": Standing.CHANGED}
 
