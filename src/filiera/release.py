@@ -89,8 +89,8 @@ def _baseline(version: ModelVersion) -> Check:
     wins = int((gains > 0).sum())
     unit = version.card["unit"] or ""
     text = (
-        f"{version.metrics['value']:.2f} {unit} against {version.metrics['baseline']} "
-        f"{version.metrics['baseline_value']:.2f} {unit}, better in {wins} of {len(gains)} windows"
+        f"{version.metrics['value']:.4g} {unit} against {version.metrics['baseline']} "
+        f"{version.metrics['baseline_value']:.4g} {unit}, better in {wins} of {len(gains)} windows"
     )
     return Check("beats baseline", bool(gains.mean() > 0), text)
 

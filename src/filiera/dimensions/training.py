@@ -366,7 +366,7 @@ def _card(training: Training, number: int, found: Mapping[str, Any]) -> dict[str
 def _summary(version: ModelVersion, request: StudyRequest, outcome: StudyOutcome) -> str:
     unit, metrics = version.card["unit"] or "", version.metrics
     return (
-        f"{version.label}: {metrics['score']} {metrics['value']:.2f} {unit} (baseline {metrics['baseline']} "
-        f"{metrics['baseline_value']:.2f}), {len(outcome.trials)} of at most {request.trials} trials: "
+        f"{version.label}: {metrics['score']} {metrics['value']:.4g} {unit} (baseline {metrics['baseline']} "
+        f"{metrics['baseline_value']:.4g}), {len(outcome.trials)} of at most {request.trials} trials: "
         f"{outcome.stop_reason}"
     )

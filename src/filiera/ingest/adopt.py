@@ -373,7 +373,9 @@ def _zone_questions(contract: Contract) -> tuple[str, ...]:
     naive = [column.name for column in contract.columns if column.zone is not None]
     if not naive:
         return ()
-    return (f"zone: {', '.join(naive)} carry no offset and are read as UTC; set `zone` to the clock of the site",)
+    return (
+        f"zone: times of {', '.join(naive)} have no offset and are read as UTC; set `zone` to the clock of the site",
+    )
 
 
 def _standing_questions() -> tuple[str, ...]:
