@@ -74,10 +74,10 @@ def make(root: Path, *, days: int = 42, files: int = 3) -> Path:
     return root
 
 
-def filiera(*words: str, project: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+def filiera(*words: str, project: Path, check: bool = True, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """Run the command line as a user would."""
     command = [sys.executable, "-m", "filiera", "--project", str(project), *words]
-    done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ), timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, input=stdin, env=dict(os.environ), timeout=300)
     if check and done.returncode:
         raise AssertionError(f"{words} gave {done.returncode}\n{done.stdout}\n{done.stderr}")
     assert "Traceback" not in done.stderr, done.stderr

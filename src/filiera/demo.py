@@ -135,7 +135,7 @@ def _first(story: Story, records: list[str]) -> None:
 
 def _tell_study(story: Story) -> None:
     study = story.workspace.study("power")
-    frontier, unit, currency = study["frontier"], study["unit"], study["currency"]
+    unit = study["unit"]
     best = min(trial["score"] for trial in study["trials"] if trial["score"] is not None)
     baseline = study["baselines"][0]
     story.say("$ filiera study power")
@@ -144,12 +144,7 @@ def _tell_study(story: Story) -> None:
         f"(baseline {baseline['name']} {baseline['score']:.2f} {unit})"
     )
     story.say(f"  stopped: {study['stop']}")
-    following = frontier.get("price_of_next_step")
-    told = f"{following:.3g} {currency}" if following is not None else "more than can be told"
-    story.say(
-        f"  the last {frontier['step']:.2g} {unit} cost {frontier['price_of_last_step']:.3g} {currency}, "
-        f"the next would cost {told}"
-    )
+    story.say(f"  {study['frontier']['text']}")
 
 
 def _release(story: Story, number: int, cost: str) -> None:

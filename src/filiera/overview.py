@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -151,13 +151,15 @@ def study_report(ledger: Ledger, model: str, known: Sequence[str]) -> dict[str, 
         versions = [v for v in studies.list_versions(connection, model) if v.study == study.id]
     scores = [trial.score for trial in trials if trial.score is not None]
     spent = sum(trial.cost_nano for trial in trials)
+    unit = versions[0].card["unit"] if versions else None
+    frontier = report.get("frontier", {})
     return {
         "schema": "filiera.study/1",
         "model": model,
         "study": study.id,
         "studies": len(found),
         "version": versions[0].label if versions else None,
-        "unit": versions[0].card["unit"] if versions else None,
+        "unit": unit,
         "best": min(scores, default=None),
         "baselines": report.get("baselines", []),
         "stop": report.get("reason", "not finished; `filiera apply` goes on"),
@@ -165,7 +167,7 @@ def study_report(ledger: Ledger, model: str, known: Sequence[str]) -> dict[str, 
         "worth": report.get("worth"),
         "spent": Money(spent, ledger.currency).to_json(),
         "currency": ledger.currency,
-        "frontier": report.get("frontier", {}),
+        "frontier": frontier | {"text": _frontier_text(frontier, unit or "", ledger.currency)},
         "trials": [
             {
                 "number": trial.number,
@@ -181,6 +183,16 @@ def study_report(ledger: Ledger, model: str, known: Sequence[str]) -> dict[str, 
         ],
         "failed": sum(1 for trial in trials if trial.state is TrialState.FAILED),
     }
+
+
+def _frontier_text(frontier: Mapping[str, Any], unit: str, currency: str) -> str:
+    """What the last bit of accuracy cost, and what the next would."""
+    if not frontier.get("points"):
+        return ""
+    step = f"{frontier['step']:.3g} {unit}".rstrip()
+    following = frontier["price_of_next_step"]
+    told = "is not to be expected from more trials" if following is None else f"would cost {following:.3g} {currency}"
+    return f"the last {step} of accuracy cost {frontier['price_of_last_step']:.3g} {currency}; the next {told}"
 
 
 def newest_rows(

@@ -36,6 +36,7 @@ from filiera.lake.table import Lake
 from filiera.ledger import environments, snapshots, sources, studies, traces
 from filiera.ledger.chain import ChainReport
 from filiera.ledger.journal import Ledger
+from filiera.ledger.named import any_object
 from filiera.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -118,6 +119,30 @@ class Workspace:
         key = keys.create(key_file(environ, ledger.project))
         ledger.close()
         return cls.open(root, clock=clock, environ=environ, principal=principal), key.shares()
+
+    @staticmethod
+    def restore_key(root: Path, first: str, second: str, *, environ: Mapping[str, str] | None = None) -> Path:
+        """Write the key file again from two recovery shares; gives its place.
+
+        Raises:
+            IntegrityError: a share was mistyped, or the key opens nothing of this project.
+            ConflictError: there is a key file; it is never overwritten.
+        """
+        key = keys.restore(first, second)
+        state = load(root).state
+        ledger = Ledger.open(state / "ledger.db", clock=SystemClock())
+        try:
+            with ledger.reading() as connection:
+                record = any_object(connection)
+            if record is not None:
+                LocalObjects(state / "lake", key).get(record)
+            path = key_file(os.environ if environ is None else environ, ledger.project)
+            key.save(path)
+            with ledger.commit(actor=local_principal(), action="key.restore", object=str(path)):
+                pass
+        finally:
+            ledger.close()
+        return path
 
     def close(self) -> None:
         """End child processes and close the ledger."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 import projects
+from filiera.workspace import Workspace
 from projects import filiera
 
 
@@ -121,3 +123,35 @@ def test_adopt_writes_a_contract_that_a_plan_can_use(tmp_path: Path) -> None:
     filiera("apply", project=root)
     (source,) = json.loads(filiera("status", "--json", project=root).stdout)["sources"]
     assert source["accepted"] == 600
+
+
+def test_a_lost_key_file_comes_back_from_two_shares_and_from_no_others(tmp_path: Path) -> None:
+    def shares(root: Path) -> list[str]:
+        out = filiera("init", str(root), "--owner", "me", "--purpose", "testing", project=tmp_path).stdout
+        return [line.strip() for line in out.splitlines() if line.startswith("  A")]
+
+    root, others = tmp_path / "mine", shares(tmp_path / "other")
+    first, _, third = shares(root)
+    (root / "filiera.toml").write_text(projects.SETTINGS)
+    (root / "data" / "a.csv").write_text(projects.rows(0, 1))
+    filiera("apply", project=root)
+    key = next(path for path in keys_folder().iterdir() if filiera_id(root) in path.name)
+    key.unlink()
+    lost = filiera("query", "readings", project=root, check=False)
+    assert lost.returncode == 8
+    assert "filiera key restore" in lost.stderr
+    wrong = filiera("key", "restore", project=root, check=False, stdin=f"{others[0]}\n{others[1]}\n")
+    assert wrong.returncode == 5
+    filiera("key", "restore", project=root, stdin=f"{third}\n{first}\n")
+    assert "a" in filiera("query", "readings", project=root).stdout
+    again = filiera("key", "restore", project=root, check=False, stdin=f"{third}\n{first}\n")
+    assert again.returncode == 4
+
+
+def keys_folder() -> Path:
+    return Path(os.environ["XDG_CONFIG_HOME"]) / "filiera" / "keys"
+
+
+def filiera_id(root: Path) -> str:
+    with Workspace.open(root) as workspace:
+        return workspace.ledger.project

@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "study": ("Models", "the trials of a model: score against money"),
     "predict": ("Models", "ask the released model"),
     "audit": ("Rules", "the log that cannot be quietly rewritten"),
+    "key": ("Rules", "restore the key file from two recovery shares"),
     "doctor": ("Rules", "check this machine and project, and say what to do"),
 }
 

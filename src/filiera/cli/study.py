@@ -41,12 +41,7 @@ def command(project: str | None, model: str, shown: int, as_json: bool) -> None:
             (p["trials"], f"{p['cost_nano'] / 1e9:.4g} {currency}", f"{p['score']:.4f}") for p in frontier["points"]
         ]
         show_table(points, ("trials", "spent", f"score {unit}".strip()))
-        following = frontier.get("price_of_next_step")
-        told = f"{following:.3g} {currency}" if following is not None else "more than can be told"
-        click.echo(
-            f"the last {frontier['step']:.3g} {unit} cost {frontier['price_of_last_step']:.3g} {currency}; "
-            f"the next would cost {told}"
-        )
+        click.echo(frontier["text"])
         if frontier.get("stop_points"):
             stops = ", ".join(f"{value}: {trials} trials" for value, trials in frontier["stop_points"].items())
             click.echo(f"had the worth been V/3, V or 3V, it would have stopped after {stops}")

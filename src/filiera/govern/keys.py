@@ -56,7 +56,7 @@ class RootKey:
                 "key.wrong",
                 "a key cannot be opened with this key file",
                 found=context,
-                next="use the key file that belongs to this project, or restore it from two recovery shares",
+                next="use the key file of this project; `filiera key restore` makes it again from two recovery shares",
             ) from error
 
     def shares(self, random_bytes: Callable[[int], bytes] = os.urandom) -> list[str]:
@@ -65,6 +65,14 @@ class RootKey:
         return [_write_share(x, bytes(s ^ _times(a, x) for s, a in zip(self._secret, slope, strict=True)))
                 for x in range(1, SHARES + 1)]  # fmt: skip
 
+    def save(self, path: Path) -> None:
+        """Write the key file.
+
+        Raises:
+            ConflictError: there is one already; it is never overwritten.
+        """
+        _write(path, self._secret)
+
 
 def create(path: Path) -> RootKey:
     """Make a key file.
@@ -72,18 +80,24 @@ def create(path: Path) -> RootKey:
     Raises:
         ConflictError: there is one already; it is never overwritten.
     """
+    key = RootKey(os.urandom(KEY_BYTES))
+    key.save(path)
+    return key
+
+
+def _write(path: Path, secret: bytes) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.parent.chmod(0o700)
-    secret = os.urandom(KEY_BYTES)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError as error:
-        raise ConflictError("key.exists", f"there is a key file already: {path}") from error
+        raise ConflictError(
+            "key.exists", f"there is a key file already: {path}", next="move it away if it is not the right one"
+        ) from error
     with os.fdopen(descriptor, "wb") as file:
         file.write(secret)
         file.flush()
         os.fsync(file.fileno())
-    return RootKey(secret)
 
 
 def load(path: Path) -> RootKey:
@@ -101,7 +115,7 @@ def load(path: Path) -> RootKey:
             "key.not_found",
             "the key file of this project is missing",
             expected=str(path),
-            next="put it back, or restore it from two recovery shares",
+            next="put it back, or `filiera key restore` makes it again from two recovery shares",
         ) from error
     if mode & 0o077:
         raise IntegrityError(

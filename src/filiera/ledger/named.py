@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection
 
 import sqlalchemy as sa
 
+from filiera.core.snapshot import ObjectRecord
 from filiera.ledger import tables as t
 
 _ID = re.compile(r'"object_id": "([0-9a-f]{32})"')
@@ -27,6 +29,15 @@ def object_ids(connection: sa.Connection) -> set[str]:
         for (text,) in connection.execute(sa.select(column).where(column.is_not(None))):
             found.update(_ID.findall(text))
     return found
+
+
+def any_object(connection: sa.Connection) -> ObjectRecord | None:
+    """A record of some object, to try a key on; None while nothing is stored."""
+    for column in (t.bundle.c.object, t.quarantine.c.object):
+        text = connection.execute(sa.select(column).where(column.is_not(None)).limit(1)).scalar()
+        if text is not None:
+            return ObjectRecord(**json.loads(text))
+    return None
 
 
 def named(connection: sa.Connection, objects: Collection[str]) -> set[str]:

@@ -27,6 +27,8 @@ NANO = 10**9
 FAILURES_IN_A_ROW = 5
 #: The noise of scores is read off so many of the best trials.
 LEADING = 5
+#: An improvement that needs so many trials is not to be expected.
+HOPELESS_TRIALS = 10_000
 #: Recent trials tell what the next one costs.
 RECENT = 20
 
@@ -389,7 +391,7 @@ def frontier(rule: worth.Rule, trials: Sequence[Trial], next_cost: float) -> dic
         "spent_nano": spent,
         "step": step,  #: improvement that the two prices are for, in units of the score
         "price_of_last_step": worth.price_of_last(finished, step),
-        "price_of_next_step": expected if math.isfinite(expected) else None,
+        "price_of_next_step": expected if expected < HOPELESS_TRIALS * next_cost else None,
         "stop_points": worth.stop_points(rule, finished) if len(finished) > rule.least_trials else {},
     }
 
