@@ -17,21 +17,32 @@ phases; `dimensions` sees what changed and does what follows; `ledger` remembers
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from filiera.authoring import Model, backtest, between, choice, folds, holdout, model, table
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from filiera.authoring import Model, backtest, between, choice, folds, holdout, model, table
     from filiera.workspace import Workspace
 
 __version__ = "0.1.0"
 __all__ = ["Model", "backtest", "between", "choice", "folds", "holdout", "model", "open", "table"]
 
 
+def __getattr__(name: str) -> Any:
+    """The words of a pipeline, loaded when the first is used: the command line needs none of them."""
+    if name not in __all__:
+        raise AttributeError(f"module 'filiera' has no attribute '{name}'")
+    from filiera import authoring
+
+    return getattr(authoring, name)
+
+
 def open(path: str | Path = ".") -> Workspace:
     """The project of this folder, or of the nearest one above that has a `filiera.toml`."""
-    from filiera.settings import find_root
+    from pathlib import Path
+
+    from filiera.places import find_root
     from filiera.workspace import Workspace
 
     return Workspace.open(find_root(Path(path).resolve()))

@@ -50,15 +50,18 @@ def rfc3339(us: int) -> str:
 
 
 def parse_rfc3339(text: str) -> int:
-    """Microseconds UTC of a date or an instant; a text without offset is read as UTC.
+    """Microseconds UTC of a year, a month, a date or an instant; a text without offset is read as UTC.
 
+    >>> parse_rfc3339("2014-03-01") == parse_rfc3339("2014-03")
+    True
     >>> parse_rfc3339("2014-03-01")
     1393632000000000
 
     Raises:
         ValueError: not a date or time of ISO 8601.
     """
-    instant = datetime.fromisoformat(text)
+    whole = {4: "-01-01", 7: "-01"}.get(len(text), "")
+    instant = datetime.fromisoformat(text + whole)
     if instant.tzinfo is None:
         instant = instant.replace(tzinfo=UTC)
     delta = instant - datetime(1970, 1, 1, tzinfo=UTC)

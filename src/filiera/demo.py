@@ -20,9 +20,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from filiera.core.plan_text import plan_text
 from filiera.core.progress import Progress
 from filiera.errors import ConflictError, GateError, UnavailableError
-from filiera.plantext import plan_text
 from filiera.project import make_project
 from filiera.workspace import Workspace
 

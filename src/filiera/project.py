@@ -9,7 +9,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from filiera.errors import ConflictError, NotFoundError, UsageError, nearest
-from filiera.settings import PIPELINE_FILE, SETTINGS_FILE
+from filiera.places import PIPELINE_FILE, SETTINGS_FILE
 
 EXAMPLES = ("wind",)
 #: File systems whose locks cannot be trusted; the ledger needs them.

@@ -3,55 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from filiera.challenge import Candidate, challenge
 from filiera.core.asset import Model
 from filiera.core.generation import Generation
 from filiera.core.model import ModelVersion
-from filiera.core.plan import Action, Plan
-from filiera.core.trace import Trace
+from filiera.core.plan import Action, Dimension, Plan
 from filiera.dimensions.context import Context, Definitions
-from filiera.dimensions.training import Training, prepare
-from filiera.dimensions.versions import facts_of, package_of, predictions_of
-from filiera.engine.failure import raise_failure
-from filiera.engine.memory import SharedBuffer
-from filiera.engine.task import Task
+from filiera.dimensions.versions import package_of
 from filiera.errors import ConflictError, FilieraError, NotFoundError
 from filiera.govern.gate import Check, judge
 from filiera.ledger import environments, snapshots, sources, studies, traces
-from filiera.runner.matrix import unpack
 from filiera.runner.packagecheck import inspect_package
 from filiera.train import evaluate
 
-PREDICT_MATRIX = "filiera.runner.predict:predict_matrix"
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A version that is to be released, and what stands behind it."""
-
-    version: ModelVersion
-    trace: Trace
-    model: Model
+#: A model trained on a smaller share of the rows that are there by now is not fresh.
+FRESH_SHARE = 0.98
 
 
 def gate_checks(
-    context: Context, definitions: Definitions, candidate: Candidate, champion: ModelVersion | None, plan: Plan
+    context: Context, candidate: Candidate, champion: ModelVersion | None, environment: str, plan: Plan
 ) -> list[Check]:
     """Every condition with its evidence; all are made, so that one refusal names all reasons."""
     version = candidate.version
     checks = [
         _contract(context),
-        _fresh(version, candidate.model, plan),
+        _fresh(context, candidate, plan),
         _format(context, version),
         _baseline(version),
     ]
     if champion is None:
         return [*checks, Check("champion", True, "none is released yet")]
-    return [*checks, _champion(context, definitions, candidate, champion)]
+    return [*checks, _champion(context, candidate, champion, environment)]
 
 
 def _contract(context: Context) -> Check:
@@ -64,13 +49,43 @@ def _contract(context: Context) -> Check:
     return Check("contract", True, "; ".join(told))
 
 
-def _fresh(version: ModelVersion, model: Model, plan: Plan) -> Check:
-    wanted = {model.name, *(port.asset for port in model.inputs)}
-    stale = [step for step in plan.steps if step.asset in wanted and step.action is not Action.REUSE]
-    if stale:
-        reasons = "; ".join(f"{s.asset}: {', '.join(r.text for r in s.reasons)}" for s in stale)
-        return Check("fresh inputs", False, f"{reasons}; run `filiera apply` first")
-    return Check("fresh inputs", True, f"trained on {version.card['table']} snapshot {version.card['snapshot']}")
+def _fresh(context: Context, candidate: Candidate, plan: Plan) -> Check:
+    """Whether the definitions are those that were trained with, on nearly all the rows that are there by now."""
+    wanted = {candidate.model.name, *(port.asset for port in candidate.model.inputs)}
+    stale = [
+        (step, [reason.text for reason in step.reasons if reason.dimension is not Dimension.DATA])
+        for step in plan.steps
+        if step.asset in wanted and step.action is not Action.REUSE
+    ]
+    told = "; ".join(f"{step.asset}: {', '.join(texts)}" for step, texts in stale if texts)
+    if told:
+        return Check("fresh inputs", False, f"{told}; run `filiera apply` first")
+    trained, now = _source_rows(context, candidate)
+    card = candidate.version.card
+    text = f"trained on {card['table']} snapshot {card['snapshot']}"
+    if trained < FRESH_SHARE * now:
+        return Check("fresh inputs", False, f"{text}, {trained:,} of {now:,} rows; run `filiera apply` first")
+    return Check("fresh inputs", True, text + (f", {trained:,} of {now:,} rows" if trained != now else ""))
+
+
+def _source_rows(context: Context, candidate: Candidate) -> tuple[int, int]:
+    """Rows of the sources behind a version when it was trained, and now."""
+    trained = now = 0
+    waiting, seen = list(candidate.trace.input_snapshots.items()), set()
+    with context.ledger.reading() as connection:
+        while waiting:
+            name, snapshot_id = waiting.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            snapshot = snapshots.get(connection, snapshot_id)
+            if name in context.settings.sources:
+                newest = snapshots.latest(connection, name)
+                trained += snapshot.rows if snapshot else 0
+                now += newest.rows if newest else 0
+            elif (trace := traces.of_output(connection, snapshot_id)) is not None:
+                waiting += trace.input_snapshots.items()
+    return trained, now
 
 
 def _format(context: Context, version: ModelVersion) -> Check:
@@ -95,74 +110,12 @@ def _baseline(version: ModelVersion) -> Check:
     return Check("beats baseline", bool(gains.mean() > 0), text)
 
 
-def _champion(context: Context, definitions: Definitions, candidate: Candidate, champion: ModelVersion) -> Check:
+def _champion(context: Context, candidate: Candidate, champion: ModelVersion, environment: str) -> Check:
     name = f"beats champion {champion.label}"
     if champion.id == candidate.version.id:
         return Check(name, False, f"{champion.label} is what runs")
-    with context.ledger.reading() as connection:
-        snapshot = snapshots.get(connection, next(iter(candidate.trace.input_snapshots.values())))
-    assert snapshot is not None, "a trace's snapshots are never removed"
-    training = prepare(context, candidate.model, snapshot)
-    try:
-        verdict = _judge(context, definitions, candidate, champion, training)
-    finally:
-        training.rows.close()
+    verdict = challenge(context, candidate, champion, environment)
     return Check(name, verdict.verdict == evaluate.PROMOTED, f"{verdict.verdict}: {verdict.evidence}")
-
-
-def _judge(
-    context: Context, definitions: Definitions, candidate: Candidate, champion: ModelVersion, training: Training
-) -> evaluate.Verdict:
-    """Compare on the complete windows after the champion's training, each model on rows it has not seen."""
-    matrix, model = training.matrix, candidate.model
-    if champion.train_high_us is None or len(matrix.time) == 0:
-        return evaluate.Verdict(verdict=evaluate.NOT_JUDGED, evidence="rows without time cannot be told new from old")
-    windows = evaluate.judged_windows(
-        training.windows,
-        champion_high_us=champion.train_high_us,
-        gap_us=model.split.gap_us,
-        newest_us=int(matrix.time[-1]),
-    )
-    if not windows:
-        evidence = "no complete window lies after the champion's training; wait for more rows"
-        return evaluate.Verdict(verdict=evaluate.NOT_JUDGED, evidence=evidence)
-    rows, old = _ask_champion(context, definitions, champion, training.rows, windows)
-    new = np.full(len(matrix.y), np.nan)
-    _, blocks = unpack(predictions_of(context.lake.objects, candidate.version))
-    new[blocks["row"]] = blocks["prediction"]
-    minimum = context.settings.rules_of(model.name).minimum_gain
-    return evaluate.judge(
-        matrix.time[rows],
-        matrix.y[rows],
-        old,
-        new[rows],
-        score_name=model.score,
-        unit=candidate.version.card["unit"],
-        least_gain=minimum or None,
-    )
-
-
-def _ask_champion(
-    context: Context, definitions: Definitions, champion: ModelVersion, rows: SharedBuffer, windows: Sequence[Any]
-) -> tuple[Any, Any]:
-    package = SharedBuffer.create([package_of(context.lake.objects, champion)])
-    task = Task(
-        id="champion",
-        function=PREDICT_MATRIX,
-        arguments={"facts": facts_of(champion), "windows": [window.to_json() for window in windows]},
-        inputs=(rows, package),
-        bundle=str(definitions.root),
-    )
-    try:
-        context.engine.submit(task)
-        (result,) = context.engine.wait()
-        raise_failure(result, f"champion {champion.label}")
-    finally:
-        package.close()
-    (buffer,) = result.outputs
-    _, blocks = unpack(buffer.view())
-    buffer.close()
-    return blocks["row"], blocks["prediction"]
 
 
 def find_candidate(context: Context, definitions: Definitions, version: ModelVersion) -> Candidate:

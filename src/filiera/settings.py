@@ -17,11 +17,8 @@ from filiera.core.contract import OPEN, PERSONAL, Column, ColumnType, Contract, 
 from filiera.core.money import Money
 from filiera.core.units import known_units, nearest_unit
 from filiera.errors import NotFoundError, nearest
+from filiera.places import SETTINGS_FILE, STATE_FOLDER
 from filiera.tomlread import Document, Section
-
-SETTINGS_FILE = "filiera.toml"
-STATE_FOLDER = ".filiera"
-PIPELINE_FILE = "pipeline.py"
 
 _NAME = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
 _DASHED = re.compile(r"^[a-z0-9][a-z0-9_-]{0,62}$")
@@ -87,23 +84,6 @@ class Settings:
     def rules_of(self, model: str) -> ModelRules:
         """The rules of a model; defaults where none are written."""
         return self.models.get(model, ModelRules())
-
-
-def find_root(start: Path) -> Path:
-    """The nearest folder at or above `start` that holds a `filiera.toml`.
-
-    Raises:
-        NotFoundError: there is none up to the root of the file system.
-    """
-    for folder in (start, *start.parents):
-        if (folder / SETTINGS_FILE).is_file():
-            return folder
-    raise NotFoundError(
-        "project.not_found",
-        f"no {SETTINGS_FILE} here or above",
-        found=str(start),
-        next="`filiera init DIR` makes a project; `--project DIR` names one",
-    )
 
 
 def load(root: Path) -> Settings:

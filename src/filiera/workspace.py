@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import pwd
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +29,7 @@ from filiera.dimensions.context import Context, Definitions, working_bundle
 from filiera.dimensions.describe import describe
 from filiera.dimensions.facts import LedgerFacts
 from filiera.dimensions.plan import make_plan
-from filiera.errors import NotFoundError, UsageError, nearest
+from filiera.errors import ConflictError, GateError, NotFoundError, UsageError, nearest
 from filiera.govern import keys
 from filiera.govern.policy import Policy
 from filiera.lake.access import LakeReader
@@ -43,8 +45,12 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from filiera.study_text import StudyReport
+
 #: A remembered plan is looked at again after a day: freshness rules may have come due.
 PLAN_VALID_US = 86_400_000_000
+#: A release waits so long for an apply or a follow that is at work.
+RELEASE_WAIT_S = 120.0
 
 
 class Workspace:
@@ -205,15 +211,17 @@ class Workspace:
 
     def plan_answer(self, environment: str = DEV) -> dict[str, Any]:
         """The plan as data and as text, remembered for as long as nothing changes."""
-        from filiera.plantext import plan_text
+        from filiera.core.plan_text import plan_text
 
         plan = self.plan(environment)
         answer = {"plan": plan.to_json(), "text": plan_text(plan)}
         now_us = self._context.clock.now_us()
         patterns = [source.pattern for source in self.settings.sources.values()]
+        libraries = stamp.library_folders(Path(self._python() or sys.executable))
         stamp.remember(
-            self.settings.root, environment, patterns, answer, now_us=now_us, valid_until_us=now_us + PLAN_VALID_US
-        )
+            self.settings.root, environment, patterns, libraries, answer,
+            now_us=now_us, valid_until_us=now_us + PLAN_VALID_US,
+        )  # fmt: skip
         return answer
 
     def apply(
@@ -223,9 +231,18 @@ class Workspace:
 
         Raises:
             ConflictError: another apply is running.
+            GateError: the environment has a gate; it moves by releases only.
+            NotFoundError: there is no such environment.
         """
+        self._refuse_unknown(environment)
+        if environment == PROD:
+            raise GateError(
+                "environment.gated",
+                f"{PROD} moves by releases and by new rows only",
+                next="`filiera apply`, then `filiera release MODEL`",
+            )
         self._context.progress = progress or Silent()
-        with apply_lock(self.settings.state / "apply.lock"):
+        with self._lock():
             self._accept_rules()
             return apply(self._context, self.definitions(), environment, trials=trials)
 
@@ -233,8 +250,24 @@ class Workspace:
         """Take in new rows and bring the tables of prod up to date with the released code; never trains."""
         from filiera.dimensions.follow import follow
 
-        with apply_lock(self.settings.state / "apply.lock"):
-            return follow(self._context)
+        try:
+            with self._lock():
+                return follow(self._context)
+        except ConflictError:  # an apply, a release or a rollback is at it; the next follow starts from what it left
+            return None
+
+    def _lock(self, *, wait_s: float = 0.0) -> AbstractContextManager[None]:
+        return apply_lock(self.settings.state / "apply.lock", wait_s=wait_s)
+
+    def _refuse_unknown(self, environment: str) -> None:
+        names = {DEV, PROD, *self.settings.environments}
+        if environment not in names:
+            raise NotFoundError(
+                "environment.unknown",
+                f"no environment {environment}",
+                expected=", ".join(sorted(names)),
+                next=nearest(environment, names) or f"declare it: [environment.{environment}] in filiera.toml",
+            )
 
     def _accept_rules(self) -> None:
         """Alone on a machine, the proposals of `filiera.toml` become rules by an apply, with an audit entry."""
@@ -384,7 +417,7 @@ class Workspace:
 
         if source not in self.settings.sources:
             raise NotFoundError("source.unknown", f"no source {source}", next=nearest(source, self.settings.sources))
-        with apply_lock(self.settings.state / "apply.lock"):
+        with self._lock():
             return release_quarantine(self._context, self.settings.sources[source])
 
     # ---- models and environments
@@ -408,11 +441,12 @@ class Workspace:
             raise NotFoundError("model.unknown", f"no model version {label}", next=nearest(label, known))
         return found[0]
 
-    def study(self, model: str) -> dict[str, Any]:
+    def study(self, model: str) -> StudyReport:
         """The newest study of a model: trials, baselines, stop reason, and what the last bit of accuracy cost."""
         from filiera.overview import study_report
+        from filiera.study_text import StudyReport
 
-        return study_report(self.ledger, model, [version.name for version in self.models()])
+        return StudyReport(study_report(self.ledger, model, [version.name for version in self.models()]))
 
     def release(self, label: str, *, environment: str = PROD) -> dict[str, Any]:
         """Move an environment to a model version, if every check of its gate passes.
@@ -421,13 +455,18 @@ class Workspace:
             GateError: with every failing check and its evidence; nothing changed.
         """
         from filiera import release as releasing
+        from filiera.dimensions.follow import follow
 
+        self._refuse_unknown(environment)
         context, definitions = self._context, self.definitions()
         candidate = releasing.find_candidate(context, definitions, self.version(label))
-        champion = releasing.champion_of(context, environment, candidate.version.name)
-        plan = self._plan(definitions, DEV)
-        checks = releasing.gate_checks(context, definitions, candidate, champion, plan)
-        generation = releasing.release(context, definitions, candidate, environment, DEV, checks)
+        with self._lock(wait_s=RELEASE_WAIT_S):
+            champion = releasing.champion_of(context, environment, candidate.version.name)
+            if champion is not None:
+                follow(context, environment)  # the champion is judged on the rows that it would get in service
+            plan = self._plan(definitions, DEV)
+            checks = releasing.gate_checks(context, candidate, champion, environment, plan)
+            generation = releasing.release(context, definitions, candidate, environment, DEV, checks)
         return {
             "schema": "filiera.release/1",
             "environment": environment,
@@ -441,7 +480,9 @@ class Workspace:
         """Move an environment back to before its last release."""
         from filiera.release import rollback
 
-        generation = rollback(self._context, environment)
+        self._refuse_unknown(environment)
+        with self._lock(wait_s=RELEASE_WAIT_S):
+            generation = rollback(self._context, environment)
         return {
             "schema": "filiera.rollback/1",
             "environment": environment,
@@ -588,7 +629,10 @@ def _instant(text: str | None) -> int | None:
         return parse_rfc3339(text)
     except ValueError as error:
         raise UsageError(
-            "time.form", f"`{text}` is no time", expected="2014-10-01 or 2014-10-01T06:00:00+02:00", found=repr(text)
+            "time.form",
+            f"`{text}` is no time",
+            expected="2014-10, 2014-10-01 or 2014-10-01T06:00:00+02:00",
+            found=repr(text),
         ) from error
 
 

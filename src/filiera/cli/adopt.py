@@ -23,7 +23,8 @@ def command(project: str | None, file: Path, source: str | None, pattern: str | 
     from filiera.collect.file import open_file
     from filiera.errors import ConflictError, NotFoundError
     from filiera.ingest.adopt import examine, to_toml
-    from filiera.settings import SETTINGS_FILE, find_root, load, parse
+    from filiera.places import SETTINGS_FILE, find_root
+    from filiera.settings import load, parse
 
     root = find_root(Path(project or ".").resolve())
     if not file.is_file():

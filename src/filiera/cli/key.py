@@ -16,7 +16,7 @@ def command(project: str | None) -> None:
     Shares are read from the terminal or from standard input, a line each, never from arguments. Exit status: 0; 4 a
     key file is there; 5 a share was mistyped, or belongs to another project.
     """
-    from filiera.settings import find_root
+    from filiera.places import find_root
     from filiera.workspace import Workspace
 
     root = find_root(Path(project or ".").resolve())

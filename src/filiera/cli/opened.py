@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def open_project(project: str | None) -> Workspace:
     """The workspace of `--project`, or of this folder or the nearest above."""
-    from filiera.settings import find_root
+    from filiera.places import find_root
     from filiera.workspace import Workspace
 
     return Workspace.open(find_root(Path(project or ".").resolve()))

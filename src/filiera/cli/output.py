@@ -1,4 +1,4 @@
-"""Text for terminals: aligned tables and short numbers; the same values as JSON."""
+"""Text for terminals; the same values as JSON."""
 
 from __future__ import annotations
 
@@ -16,29 +16,9 @@ def show_json(value: Any) -> None:
 
 def show_table(rows: Iterable[Sequence[Any]], header: Sequence[str]) -> None:
     """Print rows in aligned columns; numbers to the right."""
-    cells = [[_text(value) for value in row] for row in rows]
-    numeric = [all(_is_number(row[i]) for row in cells) and bool(cells) for i in range(len(header))]
-    widths = [max(len(name), *(len(row[i]) for row in cells)) if cells else len(name) for i, name in enumerate(header)]
+    from filiera.core.text_table import text_table
 
-    def line(parts: Sequence[str]) -> str:
-        placed = [p.rjust(w) if n else p.ljust(w) for p, w, n in zip(parts, widths, numeric, strict=True)]
-        return "  ".join(placed).rstrip()
-
-    click.echo(line(list(header)))
-    for row in cells:
-        click.echo(line(row))
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-
-
-def _is_number(text: str) -> bool:
-    return text == "" or text.replace(",", "").replace(".", "").lstrip("-").replace("e-", "").isdigit()
+    click.echo(text_table(rows, header))
 
 
 def money(value: dict[str, Any]) -> str:

@@ -27,7 +27,7 @@ def command(project: str | None, as_json: bool, check: bool, environment: str) -
     Exit status: 0; with --check 10 when there is work to do.
     """
     from filiera.dimensions.stamp import recall
-    from filiera.settings import find_root
+    from filiera.places import find_root
 
     root = find_root(Path(project or ".").resolve())
     answer = recall(root, environment, SystemClock().now_us())

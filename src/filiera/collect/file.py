@@ -17,6 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from filiera.collect.pattern import matches
 from filiera.core.batch import SourceFile
 from filiera.errors import ContractError, FilieraError, UnavailableError
 
@@ -58,7 +59,7 @@ def list_candidates(root: Path, pattern: str, known: Iterable[SourceFile], now_n
     """
     versions = {file.path: file for file in known}
     found = []
-    for path in sorted(_matches(root, pattern)):
+    for path in sorted(matches(root, pattern)):
         name = _name(root, path)
         if _is_left_out(name) or not path.is_file():
             continue
@@ -83,12 +84,6 @@ def _is_left_out(name: str) -> bool:
     """Hidden files and folders, and names that programs give to files they have not finished."""
     parts = name.split("/")
     return any(part.startswith(".") for part in parts) or parts[-1].startswith("~") or parts[-1].endswith(_UNFINISHED)
-
-
-def _matches(root: Path, pattern: str) -> Iterable[Path]:
-    if os.path.isabs(pattern):
-        return Path("/").glob(pattern.lstrip("/"))
-    return root.glob(pattern)
 
 
 def _name(root: Path, path: Path) -> str:

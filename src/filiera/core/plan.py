@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -117,6 +118,14 @@ class Plan:
         """Identity of the plan: equal when the same work follows for the same reasons."""
         steps = [[s.asset, s.operation, s.action.value, s.key, [r.to_json() for r in s.reasons]] for s in self.steps]
         return digest_json("plan", 1, {"environment": self.environment, "steps": steps})
+
+    def __str__(self) -> str:
+        from filiera.core.plan_text import plan_text
+
+        return plan_text(self)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
 
     def to_json(self) -> dict[str, Any]:
         """The plan as data, `filiera.plan/1`."""

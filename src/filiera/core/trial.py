@@ -14,8 +14,22 @@ class TrialState(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"  #: the function raised, or gave no finite score
-    LOST = "lost"  #: its worker died; the settings are tried again under a new trial
-    CAPPED = "capped"  #: ended because it cost more than it could still gain
+    LOST = "lost"  #: its worker died; the settings are tried once more under a new trial
+    CAPPED = "capped"  #: ended because going on cost more than it could still gain, or than the budget holds
+
+
+class Stop(StrEnum):
+    """What ended a study, and so what would make it go on."""
+
+    LIMIT = "limit"  #: all trials that were allowed are done
+    SPACE = "space"  #: there is nothing to search
+    BUDGET = "budget"  #: no money for another trial and the final fit
+    WORTH = "worth"  #: another trial is expected to gain less than it costs
+    BROKEN = "broken"  #: nothing came to a score; the next apply tries again
+
+
+#: Origins of a trial. A trial that repeats another one's settings does not count for the limit of trials.
+SEARCH, CHAMPION, DEFAULT, REPEAT = "search", "champion", "default", "repeat"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +41,12 @@ class Trial:
     state: TrialState
     score: float | None = None  #: mean over the windows, in the target's unit
     window_scores: tuple[float, ...] = ()
-    seconds: float = 0.0  #: wall seconds in the worker
+    seconds: float = 0.0  #: wall seconds in the worker; of a trial that was interrupted, of every attempt
     cpu_seconds: float = 0.0
     peak_bytes: int = 0  #: private memory at its highest
-    cost_nano: int = 0
-    error: str = ""  #: the failing code's own words
-    origin: str = "search"  #: "search", "champion" (champion's settings, tried first) or "default"
+    cost_nano: int = 0  #: of every attempt
+    error: str = ""  #: the failing code's own words, or why it was ended
+    origin: str = SEARCH  #: or "champion" (its settings, tried first), "default", "repeat" of a lost or failed one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,4 +66,4 @@ class Study:
     model: str
     key: str
     created_us: int
-    workers: int  #: lag of the proposals; stored, so that a resumed study proposes the same
+    workers: int  #: lag of the proposals in fixed order; stored, so that a resumed study proposes the same

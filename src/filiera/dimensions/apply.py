@@ -7,6 +7,7 @@ generation at the end. A step that was finished before filiera was stopped is fo
 from __future__ import annotations
 
 import fcntl
+import html
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -32,6 +33,8 @@ from filiera.dimensions.training import train_model
 from filiera.errors import ConflictError, FilieraError
 from filiera.ledger import environments, snapshots, traces
 from filiera.ledger.journal import Tx
+
+LOCK_POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +84,9 @@ class ApplyReport:
             "failure": self.failure.to_json() if self.failure else None,
         }
 
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.to_text())}</pre>"
+
     def to_text(self) -> str:
         """A line a step, refused files, and the sum."""
         lines = [f"  {step.outcome:7} {step.asset:16} {step.text}".rstrip() for step in self.steps]
@@ -97,29 +103,37 @@ def _indented(text: str) -> str:
 
 
 @contextmanager
-def apply_lock(path: Path) -> Iterator[None]:
-    """One apply at a time per project.
+def apply_lock(path: Path, *, wait_s: float = 0.0) -> Iterator[None]:
+    """One apply, follow or release at a time per project.
 
     Raises:
-        ConflictError: another one runs; names its process.
+        ConflictError: another one runs, and still does after `wait_s`; names its process.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.pread(descriptor, 20, 0).decode().strip()
-            raise ConflictError(
-                "apply.running",
-                "another apply is running",
-                found=f"process {holder}",
-                next="wait for it, then look again",
-            ) from error
+        _lock(descriptor, time.monotonic() + wait_s)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, until: float) -> None:
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError as error:
+            if time.monotonic() >= until:
+                holder = os.pread(descriptor, 20, 0).decode().strip()
+                raise ConflictError(
+                    "apply.running",
+                    "another apply is running",
+                    found=f"process {holder}",
+                    next="wait for it, then look again",
+                ) from error
+        time.sleep(LOCK_POLL_S)
 
 
 def apply(
@@ -128,6 +142,7 @@ def apply(
     environment: str,
     *,
     kind: str = "apply",
+    head: Generation | None = None,
     pinned: Mapping[str, Trace] | None = None,
     left_out: frozenset[str] = frozenset(),
     trials: int | None = None,
@@ -139,47 +154,34 @@ def apply(
         definitions: the graph and its code.
         environment: which one moves.
         kind: "apply", or "follow" for new data under the same definitions.
+        head: the generation that this starts from; default: the newest.
         pinned: traces that stand whatever changed, such as the released models of a follow.
         left_out: assets that are not computed here, such as models that were never released.
         trials: upper limit of trials for this run.
+
+    Raises:
+        ConflictError: somebody moved the environment meanwhile; the work is kept under its keys.
     """
     began = time.monotonic()
     run_id = new_id("run", context.clock.now_us(), os.urandom)
-    done: list[Done] = []
-    refused: list[tuple[str, FilieraError]] = []
-    for name, source in context.settings.sources.items():
-        facts = LedgerFacts(context, environment)
-        if waiting := facts.candidates(name):
-            report = ingest_source(context, source, waiting)
-            refused += report.refused
-        if any(item.standing is not Standing.TOUCHED for item in waiting):
-            done.append(Done(asset=name, operation="ingest", outcome="done", text=report.text()))
-    facts = LedgerFacts(context, environment)
+    done, refused = _ingest(context, environment, head)
+    facts = LedgerFacts(context, environment, head)
     failure: FilieraError | None = None
-    blocked: dict[str, float] = {}
+    blocked = dict.fromkeys(left_out, 0.0)
     for asset in definitions.graph.ordered():
         if pinned and asset.name in pinned:
             facts.stand(pinned[asset.name])
             continue
         if asset.name in left_out:
-            blocked[asset.name] = 0.0
             continue
         step = consider(asset, definitions.graph, facts, blocked)
-        if step.action is not Action.RUN or step.key is None:
-            if step.action is not Action.REUSE:
-                blocked[asset.name] = 0.0
-                done.append(_held(step))
+        if step.action is Action.REUSE:
             continue
-        try:
-            trace, item = _run_step(context, definitions, facts, asset, step, run_id, trials)
-        except FilieraError as error:
-            failure = failure or error
-            blocked[asset.name] = 0.0
-            context.progress.end(asset.name, "failed")
-            done.append(Done(asset=asset.name, operation=step.operation, outcome="failed", text=error.message))
-            continue
-        facts.stand(trace)
+        item, error = _take(context, definitions, facts, asset, step, run_id, trials)
+        failure = failure or error
         done.append(item)
+        if item.outcome != "done":
+            blocked[asset.name] = 0.0
     generation = _advance(context, definitions, facts, environment, kind, run_id)
     cost = sum((item.cost.nano for item in done if item.cost), 0)
     return ApplyReport(
@@ -191,6 +193,44 @@ def apply(
         seconds=time.monotonic() - began,
         cost=Money(cost, context.prices.currency),
     )
+
+
+def _ingest(
+    context: Context, environment: str, head: Generation | None
+) -> tuple[list[Done], list[tuple[str, FilieraError]]]:
+    """Read every source's new and changed files."""
+    done: list[Done] = []
+    refused: list[tuple[str, FilieraError]] = []
+    for name, source in context.settings.sources.items():
+        waiting = LedgerFacts(context, environment, head).candidates(name)
+        if not waiting:
+            continue
+        report = ingest_source(context, source, waiting)
+        refused += report.refused
+        if any(item.standing is not Standing.TOUCHED for item in waiting):
+            done.append(Done(asset=name, operation="ingest", outcome="done", text=report.text()))
+    return done, refused
+
+
+def _take(
+    context: Context,
+    definitions: Definitions,
+    facts: LedgerFacts,
+    asset: Table | Model,
+    step: Step,
+    run_id: str,
+    trials: int | None,
+) -> tuple[Done, FilieraError | None]:
+    """Run one step, and say what came of it; an error holds what needs it and nothing else."""
+    if step.action is not Action.RUN or step.key is None:
+        return _held(step), None
+    try:
+        trace, item = _run_step(context, definitions, facts, asset, step, run_id, trials)
+    except FilieraError as error:
+        context.progress.end(asset.name, "failed")
+        return Done(asset=asset.name, operation=step.operation, outcome="failed", text=error.message), error
+    facts.stand(trace)
+    return item, None
 
 
 def _held(step: Step) -> Done:
@@ -226,10 +266,9 @@ def _advance(
     context: Context, definitions: Definitions, facts: LedgerFacts, environment: str, kind: str, run_id: str
 ) -> int | None:
     """Move the environment to what stands now; None when that is where it is."""
-    graph, head = definitions.graph, facts.head
-    kept = _kept(graph, facts, head)
+    graph, before = definitions.graph, facts.head
+    kept = _kept(graph, facts, before)
     with context.ledger.reading() as connection:
-        before = environments.head(connection, environment)
         newest = {name: snapshots.latest(connection, name) for name in graph.sources}
         known = {name: traces.of_output(connection, item.id) if item else None for name, item in newest.items()}
         stored = environments.get_bundle(connection, definitions.bundle.digest)

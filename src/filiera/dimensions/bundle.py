@@ -10,7 +10,6 @@ import hashlib
 import io
 import os
 import shutil
-import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +32,8 @@ class Bundle:
 
     def pack(self) -> bytes:
         """A tar archive; equal code gives equal bytes."""
+        import tarfile
+
         out = io.BytesIO()
         with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
             for name, content in self.files:
@@ -87,6 +88,8 @@ def open_bundle(payload: bytes, digest: str) -> Bundle:
     Raises:
         IntegrityError: the content does not have the recorded digest.
     """
+    import tarfile
+
     with tarfile.open(fileobj=io.BytesIO(payload)) as tar:
         files = []
         for member in tar.getmembers():

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from filiera.clock import US_PER_DAY
-from filiera.core.asset import Frame, Graph, Port, Table
+from filiera.core.asset import Frame, Graph, Table
 from filiera.core.contract import OPEN
+from filiera.core.model import ModelVersion
 from filiera.core.snapshot import Snapshot
 from filiera.core.trace import Trace
 from filiera.dimensions.context import Context, Definitions
@@ -23,7 +24,6 @@ from filiera.engine.memory import SharedBuffer
 from filiera.engine.task import Result, Task
 from filiera.errors import WorkError
 from filiera.lake.rows import arrow_schema
-from filiera.lake.table import BEGIN_US, END_US
 from filiera.ledger import environments, studies, traces
 from filiera.ledger.journal import Tx
 from filiera.runner.frames import one_schema
@@ -53,6 +53,7 @@ class _Run:
     key: tuple[str, ...]
     time: str | None
     inputs: dict[str, Snapshot]
+    models: dict[str, ModelVersion]
     reach_us: int
     rows_read: int = 0
     seconds: float = 0.0
@@ -73,9 +74,9 @@ def compute_table(
     Raises:
         WorkError: the user's function failed, or its result has no key; nothing was changed.
     """
-    run = _begin(facts, table)
+    run = _begin(context, facts, table)
     parts = facts.parts(table) if table.partition and run.time else None
-    base = facts.base(table, facts.current(table.name)) if parts is not None else None
+    base = facts.base(table, definitions.graph, facts.current(table.name)) if parts is not None else None
     parent = facts.snapshot_of(base) if base else None
     try:
         time, rows = _slices(context, definitions, run, _spans(parts, base), parent)
@@ -108,7 +109,7 @@ def compute_table(
 
 def _slices(
     context: Context, definitions: Definitions, run: _Run, spans: list[Span], parent: Snapshot | None
-) -> tuple[str | None, list[tuple[int, int, pa.Table]]]:
+) -> tuple[str | None, list[tuple[int | None, int | None, pa.Table]]]:
     """The time column and the rows of each span, in the types of the rows that stay.
 
     Raises:
@@ -123,37 +124,40 @@ def _slices(
         tables = one_schema([part.rows for part in found], run.table.name, time=time, before=before) if found else []
     except WorkError as error:
         raise (_OtherTypesError if stays else error) from error
-    rows = [(*_bounds(part.span), table) for part, table in zip(found, tables, strict=True)]
-    return time, rows
+    return time, [(*part.span, table) for part, table in zip(found, tables, strict=True)]
 
 
 def _check_parts(
-    context: Context, definitions: Definitions, run: _Run, time: str, rows: list[tuple[int, int, pa.Table]]
+    context: Context,
+    definitions: Definitions,
+    run: _Run,
+    time: str,
+    rows: Sequence[tuple[int | None, int | None, pa.Table]],
 ) -> None:
     """A new definition is checked once: some days computed alone must come out as within their part."""
-    sampled = sample_days([(low, high) for low, high, _ in rows])
+    parts = [(low, high, table) for low, high, table in rows if low is not None and high is not None]
+    sampled = sample_days([(low, high) for low, high, _ in parts])
     for part in _compute_spans(context, definitions, run, list(sampled)):
-        low, _ = _bounds(part.span)
-        together = next(table for start, end, table in rows if start <= low < end)
-        (alone,) = one_schema([part.rows], run.table.name, time=time, before={f.name: f.type for f in together.schema})
-        refuse_difference(run.table.name, low, time, together, alone)
+        day = part.span[0]
+        assert day is not None, "a sampled day has bounds"
+        together = next(table for low, high, table in parts if low <= day < high)
+        kinds = {field.name: field.type for field in together.schema}
+        (alone,) = one_schema([part.rows], run.table.name, time=time, before=kinds)
+        refuse_difference(run.table.name, day, time, together, alone)
 
 
-def _bounds(span: Span) -> tuple[int, int]:
-    low, high = span
-    return BEGIN_US if low is None else low, END_US if high is None else high
-
-
-def _begin(facts: LedgerFacts, table: Table) -> _Run:
-    inputs = {}
+def _begin(context: Context, facts: LedgerFacts, table: Table) -> _Run:
+    inputs, models = {}, {}
     for port in table.inputs:
         snapshot = facts.snapshot(port.asset)
-        if port.frame is not Frame.MODEL and snapshot is not None:
+        if port.frame is Frame.MODEL:
+            models[port.asset] = _standing_version(context, facts, port.asset)
+        elif snapshot is not None:
             inputs[port.asset] = snapshot
     first = next(iter(inputs.values()), None)
     key = table.key or (first.key if first else ())
     reach = lookback_days(table.lookback_us) * US_PER_DAY
-    return _Run(table, tuple(key), first.time if first else None, inputs, reach)
+    return _Run(table, tuple(key), first.time if first else None, inputs, models, reach)
 
 
 def _spans(parts: Mapping[str, str] | None, base: Trace | None) -> list[Span]:
@@ -166,25 +170,38 @@ def _spans(parts: Mapping[str, str] | None, base: Trace | None) -> list[Span]:
 
 def _compute_spans(context: Context, definitions: Definitions, run: _Run, spans: list[Span]) -> list[_Part]:
     """Run each part in a child; inputs are handed over as sealed memory and given back when the part is done."""
-    waiting = list(enumerate(spans))
+    engine, waiting = context.engine, list(enumerate(spans))
     running: dict[str, tuple[int, Span, Task]] = {}
     found: dict[int, _Part] = {}
-    while waiting or running:
-        while waiting and len(running) < context.engine.capacity:
-            number, span = waiting.pop(0)
-            task = _task(context, definitions, run, number, span)
-            running[task.id] = (number, span, task)
-            context.engine.submit(task)
-        for result in context.engine.wait():
-            number, span, task = running.pop(result.id)
-            for buffer in task.inputs:
-                buffer.close()
-            raise_failure(result, f"table {run.table.name}")
-            found[number] = _Part(span, result.value["time"], _rows(result))
-            run.seconds += result.seconds
-            run.cpu_seconds += result.cpu_seconds
-            context.progress.update(run.table.name, len(found), "")
+    try:
+        while waiting or running:
+            while waiting and len(running) < engine.capacity:
+                number, span = waiting.pop(0)
+                task = _task(context, definitions, run, number, span)
+                running[task.id] = (number, span, task)
+                engine.submit(task)
+            for result in engine.wait():
+                number, span, task = running.pop(result.id)
+                _close(task.inputs)
+                found[number] = _part(run, span, result)
+                context.progress.update(run.table.name, len(found), "")
+    finally:  # after a failure the next step finds an idle engine
+        for name, (_, _, task) in running.items():
+            engine.cancel(name)
+            _close(task.inputs)
     return [found[number] for number in sorted(found)]
+
+
+def _part(run: _Run, span: Span, result: Result) -> _Part:
+    raise_failure(result, f"table {run.table.name}")
+    run.seconds += result.seconds
+    run.cpu_seconds += result.cpu_seconds
+    return _Part(span, result.value["time"], _rows(result))
+
+
+def _close(buffers: Iterable[SharedBuffer]) -> None:
+    for buffer in buffers:
+        buffer.close()
 
 
 def _task(context: Context, definitions: Definitions, run: _Run, number: int, span: Span) -> Task:
@@ -192,7 +209,7 @@ def _task(context: Context, definitions: Definitions, run: _Run, number: int, sp
     buffers, ports = [], []
     for port in run.table.inputs:
         if port.frame is Frame.MODEL:
-            model, parts = model_port(context, port)
+            model, parts = _model_port(context, run.models[port.asset])
             ports.append({"asset": port.asset, "frame": port.frame.value, "model": model})
             buffers += parts
             continue
@@ -222,13 +239,18 @@ def _task(context: Context, definitions: Definitions, run: _Run, number: int, sp
     )
 
 
-def model_port(context: Context, port: Port) -> tuple[dict[str, Any], list[SharedBuffer]]:
-    """The facts of the model version behind a port, its package and its out-of-window predictions."""
+def _standing_version(context: Context, facts: LedgerFacts, model: str) -> ModelVersion:
+    """The version that stands for a model: what was just trained, or in a follow what is released."""
+    with context.ledger.reading() as connection:
+        version = studies.get_version(connection, facts.standing()[model].output)
+    assert version is not None, "the trace of a model names its version"
+    return version
+
+
+def _model_port(context: Context, version: ModelVersion) -> tuple[dict[str, Any], list[SharedBuffer]]:
+    """The facts of a model version, its package and its out-of-window predictions."""
     from filiera.dimensions.versions import facts_of, package_of, predictions_of
 
-    with context.ledger.reading() as connection:
-        versions = studies.list_versions(connection, port.asset)
-    version = versions[0]
     return facts_of(version), [
         SharedBuffer.create([package_of(context.lake.objects, version)]),
         SharedBuffer.create([predictions_of(context.lake.objects, version)]),

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from filiera.collect.file import Candidate, Standing, list_candidates
-from filiera.core.asset import Model, Table
+from filiera.core.asset import Graph, Model, Table
 from filiera.core.generation import PROD, Generation
 from filiera.core.money import Money
 from filiera.core.snapshot import Snapshot
 from filiera.core.trace import Trace
 from filiera.cost.forecast import forecast_seconds
 from filiera.dimensions.context import Context
+from filiera.dimensions.key import interpreter, settings_of
 from filiera.dimensions.parts import changed_days, part_digests
 from filiera.dimensions.plan import Pending, Price
 from filiera.ledger import environments, snapshots, sources, studies, traces
@@ -26,10 +27,10 @@ RETRAIN_SHARE, RETRAIN_LEAST = 0.3, 10
 class LedgerFacts:
     """What is known at one moment; answers are kept, so that one plan sees one world."""
 
-    def __init__(self, context: Context, environment: str) -> None:
+    def __init__(self, context: Context, environment: str, head: Generation | None = None) -> None:
         self._context = context
         with context.ledger.reading() as connection:
-            self._head = environments.head(connection, environment)
+            self._head = head or environments.head(connection, environment)
         self._standing: dict[str, Trace | None] = {}
         self._current: dict[str, Trace | None] = {}
 
@@ -129,7 +130,7 @@ class LedgerFacts:
             guess=guess,
         )
 
-    def detail(self, asset: Table | Model, current: Trace | None) -> str:
+    def detail(self, asset: Table | Model, graph: Graph, current: Trace | None) -> str:
         """How much has to be done."""
         if isinstance(asset, Model):
             most, first = self.study_size(asset)
@@ -139,7 +140,7 @@ class LedgerFacts:
         now = self.parts(asset)
         if now is None:
             return "by day"
-        base = self.base(asset, current)
+        base = self.base(asset, graph, current)
         days = changed_days(now, base.parts if base else {})
         return f"{len(days)} of {len(now)} days"
 
@@ -179,13 +180,13 @@ class LedgerFacts:
             whole.append(semantic)
         return part_digests(daily, whole, table.lookback_us)
 
-    def base(self, table: Table, current: Trace | None) -> Trace | None:
-        """The trace whose days can be kept: same code and settings, other data."""
+    def base(self, table: Table, graph: Graph, current: Trace | None) -> Trace | None:
+        """The trace whose days can be kept: same code, settings and interpreter, other data."""
         if current is None or current.code_digest != table.code.digest or not current.parts:
             return None
-        from filiera.dimensions.key import settings_of
-
-        return current if self.manifest(current.manifest_digest).get("settings") == settings_of(table) else None
+        record = self.manifest(current.manifest_digest)
+        same = record.get("settings") == settings_of(table) and record.get("interpreter") == interpreter(graph)
+        return current if same else None
 
     def study_size(self, model: Model) -> tuple[int, list[Mapping[str, Any]]]:
         """Upper limit of trials, and the settings that are tried first."""

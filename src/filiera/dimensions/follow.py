@@ -15,7 +15,11 @@ from filiera.ledger import environments, traces
 
 
 def follow(context: Context, environment: str = PROD) -> ApplyReport | None:
-    """Bring the tables of a released environment up to date; None when nothing is released."""
+    """Bring the tables of a released environment up to date; None when nothing is released.
+
+    Raises:
+        ConflictError: a release or rollback came in between; it stands, and the next follow starts from it.
+    """
     with context.ledger.reading() as connection:
         head = environments.head(connection, environment)
         record = environments.get_bundle(connection, head.bundle) if head else None
@@ -25,4 +29,6 @@ def follow(context: Context, environment: str = PROD) -> ApplyReport | None:
     definitions = describe(context, open_bundle(context.lake.objects.get(record), head.bundle))
     released: dict[str, Trace] = {name: t for name, t in standing.items() if t is not None and t.kind == "model"}
     unreleased = {model.name for model in definitions.graph.models} - released.keys()
-    return apply(context, definitions, environment, kind="follow", pinned=released, left_out=frozenset(unreleased))
+    return apply(
+        context, definitions, environment, kind="follow", head=head, pinned=released, left_out=frozenset(unreleased)
+    )

@@ -69,7 +69,7 @@ class Facts(Protocol):
         """Forecast from earlier runs."""
         ...
 
-    def detail(self, asset: Table | Model, current: Trace | None) -> str:
+    def detail(self, asset: Table | Model, graph: Graph, current: Trace | None) -> str:
         """How much of the asset has to be done, in words."""
         ...
 
@@ -118,7 +118,8 @@ def consider(asset: Table | Model, graph: Graph, facts: Facts, unknown: Mapping[
     current = facts.current(asset.name)
     open_inputs = [name for name in names if name in unknown]
     if open_inputs:
-        return _priced(_maybe(blank, asset, current, open_inputs, unknown, facts), facts.price(asset.name, operation))
+        maybe = _maybe(blank, asset, graph, current, open_inputs, unknown, facts)
+        return _priced(maybe, facts.price(asset.name, operation))
     inputs = known_inputs(asset, facts)
     missing = [name for name in names if name not in inputs]
     if missing:
@@ -133,7 +134,7 @@ def consider(asset: Table | Model, graph: Graph, facts: Facts, unknown: Mapping[
             action=Action.RUN,
             key=key,
             reasons=why(asset, inputs, graph, current, facts),
-            detail=facts.detail(asset, current),
+            detail=facts.detail(asset, graph, current),
         ),
         facts.price(asset.name, operation),
     )
@@ -153,6 +154,7 @@ def known_inputs(asset: Table | Model, facts: Facts) -> dict[str, str]:
 def _maybe(
     blank: Step,
     asset: Table | Model,
+    graph: Graph,
     current: Trace | None,
     open_inputs: Sequence[str],
     unknown: Mapping[str, float],
@@ -173,7 +175,7 @@ def _maybe(
         action=Action.RUN if current is None else Action.MAYBE,
         reasons=(Reason(Dimension.DATA, "never computed"),) if current is None else reasons,
         probability=1.0 if certain else 1.0 - stays,
-        detail=facts.detail(asset, current) if isinstance(asset, Model) else "",
+        detail=facts.detail(asset, graph, current) if isinstance(asset, Model) else "",
     )
 
 

@@ -1,8 +1,9 @@
 """A plan remembered with the state of everything it read, so that a plan with nothing new answers at once.
 
 Only the standard library is imported: reading a stamp must cost milliseconds. A stamp holds the size, time and inode
-of the settings, the code and the source files, the set of files that the patterns match, and the number of the last
-audit entry. Nothing changes in the ledger without an audit entry, so an equal number means an equal ledger.
+of the settings, the code and the source files, the set of files that the patterns match, the folders of the libraries,
+and the number of the last audit entry. Nothing changes in the ledger without an audit entry, so an equal number means
+an equal ledger; nothing is installed without touching its folder.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from filiera.collect.pattern import matches
 from filiera.dimensions.bundle import code_files
 from filiera.ledger.stamp import head_stamp
-from filiera.settings import SETTINGS_FILE, STATE_FOLDER
+from filiera.places import SETTINGS_FILE, STATE_FOLDER
 
 #: A file changed this shortly before it was looked at may change again within one tick of its clock (git's racy rule).
 RACY_NS = 2_000_000_000
-VERSION = 1
+VERSION = 2
 
 
 def recall(root: Path, environment: str, now_us: int) -> dict[str, Any] | None:
@@ -30,7 +32,7 @@ def recall(root: Path, environment: str, now_us: int) -> dict[str, Any] | None:
         return None
     if stored.get("version") != VERSION or now_us >= stored["valid_until_us"]:
         return None
-    if stored["state"] != _state(root, stored["patterns"]):
+    if stored["state"] != _state(root, stored["patterns"], stored["libraries"]):
         return None
     answer: dict[str, Any] = stored["answer"]
     return answer
@@ -40,14 +42,25 @@ def remember(
     root: Path,
     environment: str,
     patterns: Iterable[str],
+    libraries: Iterable[str],
     answer: Mapping[str, Any],
     *,
     now_us: int,
     valid_until_us: int,
 ) -> bool:
-    """Keep `answer` for the present state; False when a file is too fresh to be sure."""
-    names = sorted(patterns)
-    state = _state(root, names)
+    """Keep `answer` for the present state; False when a file is too fresh to be sure.
+
+    Args:
+        root: the project.
+        environment: that the plan is for.
+        patterns: of the sources' files.
+        libraries: folders of `library_folders`.
+        answer: what to keep.
+        now_us: the time.
+        valid_until_us: when to look again although nothing changed.
+    """
+    names, folders = sorted(patterns), sorted(libraries)
+    state = _state(root, names, folders)
     newest = max((entry[1] for entry in state["files"].values()), default=0)
     if newest > now_us * 1_000 - RACY_NS:
         return False
@@ -57,6 +70,7 @@ def remember(
         "version": VERSION,
         "valid_until_us": valid_until_us,
         "patterns": names,
+        "libraries": folders,
         "state": state,
         "answer": dict(answer),
     }
@@ -71,10 +85,15 @@ def _path(root: Path, environment: str) -> Path:
     return root / STATE_FOLDER / "cache" / f"plan-{environment}.json"
 
 
-def _state(root: Path, patterns: Iterable[str]) -> dict[str, Any]:
-    files = [root / SETTINGS_FILE, *code_files(root)]
+def library_folders(python: Path) -> list[str]:
+    """Where an interpreter's libraries lie; a folder's time changes when something is installed or removed there."""
+    return [str(folder) for folder in (python.parent.parent / "lib").glob("python3*/site-packages")]
+
+
+def _state(root: Path, patterns: Iterable[str], libraries: Iterable[str]) -> dict[str, Any]:
+    files = [root / SETTINGS_FILE, *code_files(root), *map(Path, libraries)]
     for pattern in patterns:
-        files += sorted(root.glob(pattern)) if not os.path.isabs(pattern) else [Path(pattern)]
+        files += sorted(matches(root, pattern))
     listing = {}
     for path in files:
         try:

@@ -30,18 +30,21 @@ class PackagedModel:
     def __init__(self, model: Any, facts: Mapping[str, Any], predictions: bytes | memoryview | None = None) -> None:
         self._model = model
         self._facts = facts
-        self._known = _known(predictions) if predictions is not None else None
+        self._known = _known(predictions, timed=facts["time"] is not None) if predictions is not None else None
 
     def predict(self, frame: Any) -> Floats:
         """One prediction a row, shape (rows,), in the target's unit.
 
-        Rows before the end of the training get what a fit that had not seen them said; NaN where there is none.
+        Rows before the end of the training get what a fit that had not seen them said; NaN where there is none. Without
+        a time, rows whose key was trained on get what the fit of another fold said.
 
         Raises:
             UsageError: an input, the time or a key column is missing.
         """
         columns = _columns(frame)
         count = len(next(iter(columns.values()))) if columns else 0
+        if self._facts["time"] is None:
+            return self._predict_timeless(columns, count)
         times = _times(columns, self._facts["time"])
         later = times >= self._facts["train_high_us"]
         found: Floats = np.full(count, np.nan)
@@ -49,10 +52,22 @@ class PackagedModel:
             found[later] = self.predict_inputs({name: values[later] for name, values in columns.items()})
         if self._known is not None and not later.all():
             earlier = np.flatnonzero(~later)
-            keys = [_column(columns, name)[earlier] for name in self._facts["key"]]
-            hashes = hash_keys(keys) if keys else np.zeros(len(earlier), np.uint64)
+            hashes = self._hashes({name: values[earlier] for name, values in columns.items()}, len(earlier))
             found[earlier] = _look_up(self._known, times[earlier], hashes)
         return found
+
+    def _predict_timeless(self, columns: Mapping[str, Any], count: int) -> Floats:
+        found: Floats = np.full(count, np.nan)
+        if self._known is not None:
+            found = _look_up(self._known, np.zeros(count, np.int64), self._hashes(columns, count))
+        fresh = np.isnan(found)  # predictions of folds are finite, so these rows were not trained on
+        if fresh.any():
+            found[fresh] = self.predict_inputs({name: values[fresh] for name, values in columns.items()})
+        return found
+
+    def _hashes(self, columns: Mapping[str, Any], count: int) -> npt.NDArray[np.uint64]:
+        keys = [_column(columns, name) for name in self._facts["key"]]
+        return hash_keys(keys) if keys else np.zeros(count, np.uint64)
 
     def predict_inputs(self, columns: Mapping[str, Any]) -> Floats:
         """The package's own answer, whenever the rows are from; for rows that have no time."""
@@ -167,10 +182,10 @@ def _times(columns: Mapping[str, Any], name: str) -> npt.NDArray[np.int64]:
     return np.asarray(values.dt.as_unit("us").astype("int64"), np.int64)
 
 
-def _known(buffer: bytes | memoryview) -> dict[str, npt.NDArray[Any]]:
-    """Predictions sorted for looking up."""
+def _known(buffer: bytes | memoryview, *, timed: bool) -> dict[str, npt.NDArray[Any]]:
+    """Predictions sorted for looking up; without a time the block `time` holds folds, which tell nothing of a row."""
     _, blocks = unpack(buffer)
-    mixed = _mix(blocks["time"], blocks["key"])
+    mixed = _mix(blocks["time"] if timed else np.zeros(len(blocks["key"]), np.int64), blocks["key"])
     order = np.argsort(mixed, kind="stable")
     return {"mixed": mixed[order], "prediction": blocks["prediction"][order]}
 
