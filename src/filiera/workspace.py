@@ -266,7 +266,7 @@ class Workspace:
                 "environment.unknown",
                 f"no environment {environment}",
                 expected=", ".join(sorted(names)),
-                next=nearest(environment, names) or f"declare it: [environment.{environment}] in filiera.toml",
+                next=f"to make it, write [environment.{environment}] into filiera.toml",
             )
 
     def _accept_rules(self) -> None:

@@ -89,7 +89,11 @@ class ApplyReport:
 
     def to_text(self) -> str:
         """A line a step, refused files, and the sum."""
-        lines = [f"  {step.outcome:7} {step.asset:16} {step.text}".rstrip() for step in self.steps]
+        told = self.failure.message if self.failure else None  # with its parts, below the steps
+        texts = ["" if step.text == told else step.text for step in self.steps]
+        lines = [
+            f"  {step.outcome:7} {step.asset:16} {text}".rstrip() for step, text in zip(self.steps, texts, strict=True)
+        ]
         lines += [f"  refused {path}\n{_indented(str(error))}" for path, error in self.refused]
         if self.failure:
             lines.append(_indented(str(self.failure)))
@@ -164,7 +168,7 @@ def apply(
     """
     began = time.monotonic()
     run_id = new_id("run", context.clock.now_us(), os.urandom)
-    done, refused = _ingest(context, environment, head)
+    done, refused = _ingest(context, environment, head, run_id)
     facts = LedgerFacts(context, environment, head)
     failure: FilieraError | None = None
     blocked = dict.fromkeys(left_out, 0.0)
@@ -196,7 +200,7 @@ def apply(
 
 
 def _ingest(
-    context: Context, environment: str, head: Generation | None
+    context: Context, environment: str, head: Generation | None, run_id: str
 ) -> tuple[list[Done], list[tuple[str, FilieraError]]]:
     """Read every source's new and changed files."""
     done: list[Done] = []
@@ -205,11 +209,23 @@ def _ingest(
         waiting = LedgerFacts(context, environment, head).candidates(name)
         if not waiting:
             continue
+        began = time.monotonic()
         report = ingest_source(context, source, waiting)
         refused += report.refused
         if any(item.standing is not Standing.TOUCHED for item in waiting):
-            done.append(Done(asset=name, operation="ingest", outcome="done", text=report.text()))
+            seconds = time.monotonic() - began
+            cost = _spent(context, run_id, name, seconds)
+            text = report.text()
+            done.append(Done(asset=name, operation="ingest", outcome="done", text=text, seconds=seconds, cost=cost))
     return done, refused
+
+
+def _spent(context: Context, run_id: str, source: str, seconds: float) -> Money:
+    """Book what an ingest took; it runs on one core."""
+    nano = context.prices.trial_nano(seconds, 1, waited_for=context.waited_for)
+    with context.ledger.commit(actor=context.principal, action="source.spend", object=source) as tx:
+        environments.record_spend(tx, run=run_id, asset=source, cost_nano=nano, seconds=seconds)
+    return Money(nano, context.prices.currency)
 
 
 def _take(

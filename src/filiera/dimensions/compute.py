@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -56,7 +57,8 @@ class _Run:
     models: dict[str, ModelVersion]
     reach_us: int
     rows_read: int = 0
-    seconds: float = 0.0
+    seconds: float = 0.0  #: of all parts together
+    wall_s: float = 0.0
     cpu_seconds: float = 0.0
 
 
@@ -74,17 +76,18 @@ def compute_table(
     Raises:
         WorkError: the user's function failed, or its result has no key; nothing was changed.
     """
-    run = _begin(context, facts, table)
+    run, began = _begin(context, facts, table), time.monotonic()
     parts = facts.parts(table) if table.partition and run.time else None
     base = facts.base(table, definitions.graph, facts.current(table.name)) if parts is not None else None
     parent = facts.snapshot_of(base) if base else None
     try:
-        time, rows = _slices(context, definitions, run, _spans(parts, base), parent)
+        time_column, rows = _slices(context, definitions, run, _spans(parts, base), parent)
     except _OtherTypesError:
         base = parent = None
-        time, rows = _slices(context, definitions, run, _spans(parts, None), None)
-    if parts is not None and base is None and time is not None:
-        _check_parts(context, definitions, run, time, rows)
+        time_column, rows = _slices(context, definitions, run, _spans(parts, None), None)
+    if parts is not None and base is None and time_column is not None:
+        _check_parts(context, definitions, run, time_column, rows)
+    run.wall_s = time.monotonic() - began
     classes, units = _inherited(run)
     trace_of = _trace_maker(context, definitions.graph, run, key, semantics, parts, run_id)
     made: list[Trace] = []
@@ -97,7 +100,7 @@ def compute_table(
         parent,
         rows,
         key=list(run.key),
-        time=time if time is not None else (parent.time if parent else None),
+        time=time_column or (parent.time if parent else None),
         classes=classes,
         units=units,
         actor=context.principal,
@@ -314,7 +317,7 @@ def _trace_maker(
             manifest_digest=traces.put_manifest(tx, manifest),
             output=snapshot.id,
             output_semantic=snapshot.semantic,
-            seconds=run.seconds,
+            seconds=run.wall_s,
             cpu_seconds=run.cpu_seconds,
             cost_nano=cost,
             input_rows=run.rows_read,
@@ -322,7 +325,7 @@ def _trace_maker(
             parts=dict(parts or {}),
         )
         traces.record(tx, trace)
-        environments.record_spend(tx, run=run_id, asset=table.name, cost_nano=cost, seconds=run.seconds)
+        environments.record_spend(tx, run=run_id, asset=table.name, cost_nano=cost, seconds=run.wall_s)
         return trace
 
     return make

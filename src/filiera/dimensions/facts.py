@@ -82,6 +82,11 @@ class LedgerFacts:
         snapshot = self.snapshot(asset)
         return (snapshot.key, snapshot.time) if snapshot else ((), None)
 
+    def columns(self, asset: str) -> tuple[str, ...] | None:
+        """Columns of a source or table; None when it has no data or will be computed first."""
+        snapshot = self.snapshot(asset)
+        return snapshot.columns if snapshot else None
+
     def trace(self, asset: str, key: str) -> Trace | None:
         """The trace that answers for a key: the environment's own first."""
         current = self.current(asset)

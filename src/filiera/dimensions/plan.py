@@ -17,6 +17,7 @@ from filiera.core.plan import Action, Dimension, Plan, Reason, Step
 from filiera.core.trace import Trace
 from filiera.dimensions.closure import explain
 from filiera.dimensions.key import columns_read, settings_of, step_key
+from filiera.errors import nearest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,10 @@ class Facts(Protocol):
 
     def layout(self, asset: str) -> tuple[tuple[str, ...], str | None]:
         """Key columns and time column of a source or table."""
+        ...
+
+    def columns(self, asset: str) -> tuple[str, ...] | None:
+        """Columns of a source or table; None when it has no data or will be computed first."""
         ...
 
     def trace(self, asset: str, key: str) -> Trace | None:
@@ -90,9 +95,23 @@ def make_plan(graph: Graph, facts: Facts, *, environment: str, currency: str, no
             unknown[asset.name] = step.probability
         elif step.action is Action.HOLD:
             unknown[asset.name] = 0.0
-    return Plan(
-        environment=environment, currency=currency, steps=tuple(steps), warnings=graph.warnings, created_us=now_us
-    )
+    missing = [
+        text for model in graph.models if model.inputs[0].asset not in unknown for text in missing_columns(model, facts)
+    ]
+    warnings = (*graph.warnings, *missing)
+    return Plan(environment=environment, currency=currency, steps=tuple(steps), warnings=warnings, created_us=now_us)
+
+
+def missing_columns(model: Model, facts: Facts) -> list[str]:
+    """What a model names and its table does not have, one sentence a column."""
+    table = model.inputs[0].asset
+    columns = facts.columns(table)
+    if columns is None:
+        return []
+    wanted = [name for name in (*model.features, model.predicts) if name not in columns]
+    return [
+        f"{model.name} cannot be trained: {table} has no column {name}; {nearest(name, columns)}" for name in wanted
+    ]
 
 
 def _source_step(source: str, facts: Facts) -> Step:
@@ -207,21 +226,40 @@ def _definition_changes(asset: Table | Model, current: Trace, facts: Facts) -> t
     return tuple(reasons)
 
 
+#: How settings are called where they are written.
+_WORDS = {"features": "inputs", "space": "search space"}
+
+
 def _setting_changes(before: Mapping[str, Any], asset: Table | Model) -> list[str]:
-    now = settings_of(asset)
     texts: list[str] = []
-    for name, value in now.items():
-        old = before.get(name)
+    for name, value in settings_of(asset).items():
+        old, word = before.get(name), _WORDS.get(name, name)
         if old == value:
             continue
+        if name == "space":
+            old, value = _by_name(old or []), _by_name(value)
         if isinstance(value, dict) and isinstance(old, dict):
-            parts = sorted({*value, *old})
-            texts += [
-                f"{part} {old.get(part)} -> {value.get(part)}" for part in parts if old.get(part) != value.get(part)
-            ]
+            parts = sorted(part for part in {*value, *old} if old.get(part) != value.get(part))
+            lead = f"{word}: " if name == "space" else ""
+            texts += [f"{lead}{part} {_told(old.get(part))} -> {_told(value.get(part))}" for part in parts]
         else:
-            texts.append(f"{name} changed")
+            texts.append(f"{word} {_told(old)} -> {_told(value)}")
     return texts
+
+
+def _by_name(space: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {parameter["name"]: parameter for parameter in space}
+
+
+def _told(value: Any) -> str:
+    """A setting in a few words."""
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if not isinstance(value, dict):
+        return "none" if value is None else str(value)
+    if value.get("kind") in ("choice", "fixed"):
+        return "/".join(map(str, value["choices"]))
+    return f"{value['low']:g} to {value['high']:g}" + (" log" if value.get("log") else "")
 
 
 def _priced(step: Step, price: Price) -> Step:
