@@ -120,9 +120,8 @@ def test_another_layout_of_the_same_rows_is_a_duplicate_and_nothing_follows(proj
 
 
 def test_a_colleagues_environment_finds_work_that_was_done_already(project: Path) -> None:
-    with Workspace.open(project) as workspace:
-        with pytest.raises(NotFoundError, match="no environment explore"):
-            workspace.apply("explore")
+    with Workspace.open(project) as workspace, pytest.raises(NotFoundError, match="no environment explore"):
+        workspace.apply("explore")
     with (project / "filiera.toml").open("a") as file:
         file.write("\n[environment.explore]\n")
     with Workspace.open(project) as workspace:
@@ -258,3 +257,10 @@ def test_new_files_and_new_libraries_make_a_remembered_plan_look_again(project: 
     assert stamp.recall(project, "dev", now_us) is None
     (outside / "new.csv").unlink()
     assert stamp.recall(project, "dev", now_us) is not None
+
+
+def test_a_plan_says_that_rows_stand_under_an_earlier_contract(project: Path) -> None:
+    edit(project, "range = [0, 100]", "range = [0, 90]", "filiera.toml")
+    found = plan(project)
+    assert actions(found) == NOTHING
+    assert found.warnings == ("readings: 3 files were read under an earlier contract; the rows stay as they are",)

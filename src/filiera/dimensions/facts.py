@@ -47,6 +47,15 @@ class LedgerFacts:
         texts = tuple(f"{item.standing.value} file {item.name} ({_size(item.size_bytes)})" for item in waiting)
         return Pending(texts, sum(item.size_bytes for item in waiting))
 
+    def notes(self, source: str) -> list[str]:
+        """Files that were read under an earlier contract: their rows stay as they are."""
+        digest = self._context.settings.sources[source].contract.digest
+        with self._context.ledger.reading() as connection:
+            records = newest_files(sources.list_files(connection, source)).values()
+        old = sum(record.state == "accepted" and record.contract_digest != digest for record in records)
+        word = "file was" if old == 1 else "files were"
+        return [f"{source}: {old} {word} read under an earlier contract; the rows stay as they are"] if old else []
+
     def candidates(self, source: str) -> list[Candidate]:
         """New, changed and touched files of a source."""
         with self._context.ledger.reading() as connection:

@@ -46,6 +46,10 @@ class Facts(Protocol):
         """Files that wait."""
         ...
 
+    def notes(self, source: str) -> list[str]:
+        """What a person should know of a source although nothing follows from it."""
+        ...
+
     def semantic(self, asset: str, columns: Sequence[str] | None) -> str | None:
         """Digest of what a reader of these columns sees of the environment's `asset`; None when there is no data."""
         ...
@@ -98,7 +102,8 @@ def make_plan(graph: Graph, facts: Facts, *, environment: str, currency: str, no
     missing = [
         text for model in graph.models if model.inputs[0].asset not in unknown for text in missing_columns(model, facts)
     ]
-    warnings = (*graph.warnings, *missing)
+    earlier = [text for source in graph.sources for text in facts.notes(source)]
+    warnings = (*graph.warnings, *earlier, *missing)
     return Plan(environment=environment, currency=currency, steps=tuple(steps), warnings=warnings, created_us=now_us)
 
 
