@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import pwd
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filiera.clock import Clock, SystemClock, parse_rfc3339, rfc3339
+from filiera.clock import Clock, SystemClock, rfc3339
+from filiera.core.contract import OPEN
 from filiera.core.generation import DEV, PROD, Generation
 from filiera.core.model import ModelVersion
 from filiera.core.money import Money
@@ -29,7 +30,7 @@ from filiera.dimensions.context import Context, Definitions, working_bundle
 from filiera.dimensions.describe import describe
 from filiera.dimensions.facts import LedgerFacts
 from filiera.dimensions.plan import make_plan
-from filiera.errors import ConflictError, GateError, NotFoundError, UsageError, nearest
+from filiera.errors import ConflictError, GateError, NotFoundError, SettingsError, UsageError, nearest
 from filiera.govern import keys
 from filiera.govern.policy import Policy
 from filiera.lake.access import LakeReader
@@ -81,8 +82,9 @@ class Workspace:
         """
         environ = os.environ if environ is None else environ
         clock = clock or SystemClock()
-        settings = load(root)
+        settings = load(root.resolve())
         ledger = Ledger.open(settings.state / "ledger.db", clock=clock)
+        _refuse_other_currency(settings, ledger)
         key_path = key_file(environ, ledger.project)
         lake = Lake(ledger, LocalObjects(settings.state / "lake", keys.load(key_path)))
         policy = Policy(settings.project.purposes)
@@ -90,7 +92,7 @@ class Workspace:
             settings=settings,
             ledger=ledger,
             lake=lake,
-            reader=LakeReader(lake, masked=policy.masked),
+            reader=LakeReader(lake, masked=policy.masked, declared=_declared(settings)),
             prices=load_prices(settings.project.currency, settings.prices),
             clock=clock,
             principal=principal or local_principal(),
@@ -114,7 +116,7 @@ class Workspace:
         """
         environ = os.environ if environ is None else environ
         clock = clock or SystemClock()
-        settings = load(root)
+        settings = load(root.resolve())
         settings.state.mkdir(mode=0o700, exist_ok=True)
         settings.state.chmod(0o700)
         principal = principal or local_principal()
@@ -215,6 +217,9 @@ class Workspace:
 
         plan = self.plan(environment)
         answer = {"plan": plan.to_json(), "text": plan_text(plan)}
+        facts = LedgerFacts(self._context, environment)
+        if any(facts.busy(source) for source in self.settings.sources):
+            return answer  # a file that is being written may be whole a moment later
         now_us = self._context.clock.now_us()
         patterns = [source.pattern for source in self.settings.sources.values()]
         libraries = stamp.library_folders(Path(self._python() or sys.executable))
@@ -313,32 +318,12 @@ class Workspace:
             limit: at most so many rows.
             environment: whose version of a derived table.
         """
-        from filiera.where import apply_where, parse_where
+        from filiera.query import Question, query
 
         stated = self._policy.purpose(purpose)
-        conditions = [parse_where(text) for text in where]
         snapshot = self.snapshot(table, at=at, environment=environment)
-        wanted = list(columns) if columns is not None else list(snapshot.columns)
-        needed = list(dict.fromkeys([*wanted, *(condition.column for condition in conditions)]))
-        hidden = self._context.reader.hidden(snapshot, [c.column for c in conditions if c.column in snapshot.columns])
-        if hidden:
-            from filiera.errors import DeniedError
-
-            raise DeniedError(
-                "column.masked",
-                f"column {hidden[0]} is masked, so it cannot be used in a condition",
-                next="leave it out of --where",
-            )
-        rows = self._context.reader.read(
-            snapshot,
-            principal=self.principal,
-            purpose=stated,
-            columns=needed,
-            low_us=_instant(since),
-            high_us=_instant(until),
-        )
-        found = apply_where(rows, conditions).select(wanted)
-        return found if limit is None else found.slice(0, limit)
+        question = Question(columns=columns, where=where, since=since, until=until, limit=limit)
+        return query(self._context, snapshot, question, stated)
 
     def read(self, table: str, **options: Any) -> pd.DataFrame:
         """`query` as a pandas frame."""
@@ -351,12 +336,14 @@ class Workspace:
         Raises:
             NotFoundError: no such table, or no such snapshot.
         """
-        if isinstance(at, str) and at.isdigit():
+        if isinstance(at, str) and at.isascii() and at.isdecimal():
             at = int(at)
         if isinstance(at, int):
             return self.lake.snapshot(table, number=at)
         if at is not None:
-            return self.lake.snapshot(table, at_us=_instant(at))
+            from filiera.query import instant
+
+            return self.lake.snapshot(table, at_us=instant(at))
         if table in self.settings.sources:
             return self.lake.snapshot(table)
         with self.ledger.reading() as connection:
@@ -399,7 +386,7 @@ class Workspace:
             records = sources.list_quarantine(connection, source)
         found = []
         for record in records:
-            rows = self._context.reader.read_quarantine(record, principal=self.principal, purpose=stated)
+            rows = self._context.reader.show_quarantine(record, principal=self.principal, purpose=stated)
             found.append(
                 {
                     "source": record.source,
@@ -607,6 +594,31 @@ class Workspace:
             return [row | {"created": rfc3339(row.pop("created_us"))} for row in list_entries(connection, limit)]
 
 
+def _refuse_other_currency(settings: Settings, ledger: Ledger) -> None:
+    if settings.project.currency != ledger.currency:
+        raise SettingsError(
+            "settings.currency_changed",
+            "the currency of a ledger is fixed when it is made",
+            expected=ledger.currency,
+            found=settings.project.currency,
+            where="filiera.toml [project] currency",
+            next=f'write currency = "{ledger.currency}"',
+        )
+
+
+def _declared(settings: Settings) -> Callable[[str], Mapping[str, str]]:
+    """Column classes as they are declared now: of a source its own, of a derived table those of every source.
+
+    A column of a derived table that has the name of a personal column is taken for it.
+    """
+    own = {
+        name: {column.name: column.column_class for column in source.contract.columns}
+        for name, source in settings.sources.items()
+    }
+    merged = {column: name for classes in own.values() for column, name in sorted(classes.items()) if name != OPEN}
+    return lambda table: own.get(table, merged)
+
+
 def key_file(environ: Mapping[str, str], ledger_id: str) -> Path:
     """Where the root key of a ledger lies: outside the data directory."""
     base = environ.get("XDG_CONFIG_HOME") or os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".config")
@@ -620,20 +632,6 @@ def local_principal() -> str:
     except KeyError:
         name = str(os.getuid())
     return f"local:{name}"
-
-
-def _instant(text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        return parse_rfc3339(text)
-    except ValueError as error:
-        raise UsageError(
-            "time.form",
-            f"`{text}` is no time",
-            expected="2014-10, 2014-10-01 or 2014-10-01T06:00:00+02:00",
-            found=repr(text),
-        ) from error
 
 
 def _examples(rows: Any, count: int) -> list[dict[str, Any]]:

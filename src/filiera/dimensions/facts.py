@@ -12,6 +12,7 @@ from filiera.core.money import Money
 from filiera.core.snapshot import Snapshot
 from filiera.core.trace import Trace
 from filiera.cost.forecast import forecast_seconds
+from filiera.digest import digest_json
 from filiera.dimensions.context import Context
 from filiera.dimensions.key import interpreter, settings_of
 from filiera.dimensions.parts import changed_days, part_digests
@@ -52,12 +53,24 @@ class LedgerFacts:
         digest = self._context.settings.sources[source].contract.digest
         with self._context.ledger.reading() as connection:
             records = newest_files(sources.list_files(connection, source)).values()
+        texts = [f"{source}: {name} is being written; it is read the next time" for name in self.busy(source)]
         old = sum(record.state == "accepted" and record.contract_digest != digest for record in records)
         word = "file was" if old == 1 else "files were"
-        return [f"{source}: {old} {word} read under an earlier contract; the rows stay as they are"] if old else []
+        if old:
+            texts.append(f"{source}: {old} {word} read under an earlier contract; the rows stay as they are")
+        if not self._listed(source):
+            texts.append(f"{source}: no file fits {self._context.settings.sources[source].pattern}")
+        return texts
+
+    def busy(self, source: str) -> list[str]:
+        """Files that somebody is writing."""
+        return [item.name for item in self._listed(source) if item.standing is Standing.BUSY]
 
     def candidates(self, source: str) -> list[Candidate]:
         """New, changed and touched files of a source."""
+        return [item for item in self._listed(source) if item.standing not in (Standing.KNOWN, Standing.BUSY)]
+
+    def _listed(self, source: str) -> list[Candidate]:
         with self._context.ledger.reading() as connection:
             known = newest_files(sources.list_files(connection, source))
         settings = self._context.settings.sources[source]
@@ -66,10 +79,8 @@ class LedgerFacts:
             for record in known.values()
             if record.state != "refused" or record.contract_digest == settings.contract.digest
         ]  # a refused file is tried again when its contract was mended
-        found = list_candidates(
-            self._context.settings.root, settings.pattern, settled, self._context.clock.now_us() * 1_000
-        )
-        return [item for item in found if item.standing not in (Standing.KNOWN, Standing.BUSY)]
+        now_ns = self._context.clock.now_us() * 1_000
+        return list_candidates(self._context.settings.root, settings.pattern, settled, now_ns)
 
     def semantic(self, asset: str, columns: Sequence[str] | None) -> str | None:
         """Digest of what a reader of these columns sees."""
@@ -82,9 +93,12 @@ class LedgerFacts:
             snapshot = self.snapshot_of(trace)
         if snapshot is None or snapshot.rows == 0:
             return None
-        if columns is None:
+        wanted = list(columns) if columns is not None else list(snapshot.columns)
+        hidden = self._context.reader.hidden(snapshot, wanted)
+        if columns is None and not hidden:
             return snapshot.semantic
-        return self._context.lake.totals(snapshot).digest(snapshot.schema, columns)
+        seen = self._context.lake.totals(snapshot).digest(snapshot.schema, [n for n in wanted if n not in hidden])
+        return digest_json("masked", 1, {"seen": seen, "masked": sorted(hidden)}) if hidden else seen
 
     def layout(self, asset: str) -> tuple[tuple[str, ...], str | None]:
         """Key and time column."""
@@ -186,7 +200,9 @@ class LedgerFacts:
         for port in table.inputs:
             snapshot = self.snapshot(port.asset)
             if snapshot is not None and snapshot.time is not None:
-                daily.append(self._context.lake.leaves(snapshot).by_day())
+                hidden = self._context.reader.hidden(snapshot, snapshot.columns)
+                seen = [name for name in snapshot.columns if name not in hidden]
+                daily.append(self._context.lake.leaves(snapshot).by_day(seen))
                 continue
             semantic = self.semantic(port.asset, None)
             if semantic is None:

@@ -5,10 +5,11 @@ The record is committed before the first row leaves.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
 
+from filiera.core.contract import OPEN
 from filiera.core.snapshot import Snapshot
 from filiera.errors import NotFoundError, nearest
 from filiera.lake.rows import arrow_schema
@@ -16,13 +17,25 @@ from filiera.lake.table import Lake, from_ipc
 from filiera.ledger import environments
 from filiera.ledger.sources import QuarantineRecord
 
+#: Columns of a quarantine table that may repeat values of the record.
+TEXTS = ("detail", "raw")
+WITHHELD = "(withheld: the source has masked columns)"
+
 
 class LakeReader:
     """Reads rows for people and for jobs."""
 
-    def __init__(self, lake: Lake, *, masked: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        lake: Lake,
+        *,
+        masked: Callable[[str], bool],
+        declared: Callable[[str], Mapping[str, str]] = lambda _: {},
+    ) -> None:
+        """`masked` says of a column class whether it is hidden; `declared` gives a table's column classes as of now."""
         self._lake = lake
         self._masked = masked
+        self._declared = declared
 
     def read(
         self,
@@ -36,7 +49,7 @@ class LakeReader:
     ) -> pa.Table:
         """Rows sorted by (time, key), times as `timestamp[us, UTC]`, low_us <= time < high_us.
 
-        Masked columns come as nulls; no object that holds them is opened.
+        Masked columns come as nulls; they are not sorted by either.
 
         Raises:
             NotFoundError: a column does not exist; names the nearest.
@@ -48,7 +61,9 @@ class LakeReader:
                     "table.no_column", f"{snapshot.table} has no column {name}", next=nearest(name, snapshot.columns)
                 )
         hidden = self.hidden(snapshot, wanted)
-        rows = self._lake.rows(snapshot, [name for name in wanted if name not in hidden], low_us, high_us)
+        closed = self.hidden(snapshot, snapshot.columns)
+        shown = [name for name in wanted if name not in closed]
+        rows = self._lake.rows(snapshot, shown, low_us, high_us, unsorted_by=closed)
         self._expose(principal, purpose, snapshot.table, snapshot.number, wanted, hidden, rows.num_rows)
         types = arrow_schema(snapshot, hidden)
         for name in hidden:
@@ -56,12 +71,23 @@ class LakeReader:
         return rows.select(wanted)
 
     def hidden(self, snapshot: Snapshot, columns: Sequence[str]) -> list[str]:
-        """The columns among these that a reader sees as nulls."""
-        classes = {str(column["name"]): str(column["class"]) for column in snapshot.schema}
-        return [name for name in columns if self._masked(classes[name])]
+        """The columns among these that a reader sees as nulls: masked when they were written, or declared so since."""
+        then = {str(column["name"]): str(column["class"]) for column in snapshot.schema}
+        now = self._declared(snapshot.table)
+        return [name for name in columns if self._masked(then[name]) or self._masked(now.get(name, OPEN))]
+
+    def show_quarantine(self, record: QuarantineRecord, *, principal: str, purpose: str) -> pa.Table:
+        """The quarantined records of one batch for people; without their text where the source has masked columns."""
+        rows = from_ipc(self._lake.objects.get(record.object))
+        hidden = [name for name in TEXTS if any(map(self._masked, self._declared(record.source).values()))]
+        self._expose(principal, purpose, f"{record.source}.quarantine", 0, rows.column_names, hidden, rows.num_rows)
+        for name in hidden:
+            place = rows.column_names.index(name)
+            rows = rows.set_column(place, name, pa.array([WITHHELD] * rows.num_rows, pa.string()))
+        return rows
 
     def read_quarantine(self, record: QuarantineRecord, *, principal: str, purpose: str) -> pa.Table:
-        """The quarantined records of one batch."""
+        """The quarantined records of one batch as they came, to check them again; never for showing."""
         rows = from_ipc(self._lake.objects.get(record.object))
         self._expose(principal, purpose, f"{record.source}.quarantine", 0, rows.column_names, [], rows.num_rows)
         return rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filiera.core.snapshot import BatchFiles, ObjectRecord, Snapshot
+from filiera.errors import ContractError
 from filiera.lake.objects import LocalObjects
 from filiera.lake.semantic import times_us
 
@@ -37,10 +38,11 @@ def read_rows(
     columns: Sequence[str] | None,
     low_us: int | None,
     high_us: int | None,
+    unsorted_by: Collection[str] = (),
 ) -> pa.Table:
-    """Rows of these batches with low_us <= time < high_us, sorted by (time, key)."""
+    """Rows of these batches with low_us <= time < high_us, sorted by (time, key) but for the columns `unsorted_by`."""
     wanted = list(columns) if columns is not None else list(snapshot.columns)
-    order = [name for name in (snapshot.time, *snapshot.key) if name]
+    order = [name for name in (snapshot.time, *snapshot.key) if name and name not in unsorted_by]
     needed = list(dict.fromkeys([*wanted, *order]))
     schema = arrow_schema(snapshot, needed)
     tables = [_read_batch(objects, snapshot, batch, needed, schema, low_us, high_us) for batch in batches]
@@ -73,9 +75,20 @@ def _read_batch(
         found |= _read_part(objects, record, [column for column in needed if column not in found])
     absent = [column for column in needed if column not in found]
     found |= {column: pa.chunked_array([pa.nulls(batch.rows, schema.field(column).type)]) for column in absent}
-    table = pa.table({name: found[name].cast(schema.field(name).type) for name in needed}, schema=schema)
+    table = pa.table({name: _cast(found[name], schema.field(name), snapshot) for name in needed}, schema=schema)
     keep = _kept(table, snapshot.time, batch, low_us, high_us)
     return table if keep is None else table.filter(pa.array(keep))
+
+
+def _cast(column: pa.ChunkedArray, field: pa.Field, snapshot: Snapshot) -> pa.ChunkedArray:
+    try:
+        return column.cast(field.type)
+    except pa.ArrowInvalid as error:
+        raise ContractError(
+            "table.type_changed",
+            f"column {field.name} of {snapshot.table} was written as {column.type} and is declared as {field.type}",
+            next="give the column another name in filiera.toml, or its old type",
+        ) from error
 
 
 def _read_part(objects: LocalObjects, record: ObjectRecord, columns: list[str]) -> dict[str, pa.ChunkedArray]:

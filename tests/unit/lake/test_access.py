@@ -11,7 +11,7 @@ import pytest
 
 from filiera.core.contract import OPEN
 from filiera.errors import NotFoundError, UsageError
-from filiera.lake.access import LakeReader
+from filiera.lake.access import WITHHELD, LakeReader
 from filiera.lake.export import export
 from filiera.lake.table import Lake
 from filiera.ledger import environments
@@ -86,3 +86,27 @@ def test_exports_hold_the_rows_and_are_for_their_owner_only(lake: Lake, tmp_path
 def test_unknown_export_format_is_refused(lake: Lake, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no format"):
         export(lake.rows(lake.snapshot("scada")), tmp_path / "x", "xlsx")
+
+
+def test_a_column_declared_personal_later_is_masked_in_every_snapshot_and_sorts_nothing(lake: Lake) -> None:
+    reader = LakeReader(lake, masked=_masked, declared=lambda _: {"device": "personal"})
+    rows = reader.read(lake.snapshot("scada", number=1), principal="ada", purpose="demo")
+    assert rows.column("device").null_count == rows.num_rows == 2
+    assert reader.hidden(lake.snapshot("scada"), ["device", "value", "owner"]) == ["device", "owner"]
+
+
+def test_A23_the_text_of_quarantined_records_is_withheld_where_a_column_is_masked(tmp_path: Path) -> None:
+    made = open_lake(tmp_path)
+    made.ingest(batch([("a", 1, 1.0)]), contract(), actor="me")
+    made.ingest(batch([("a", 1, 2.0)], path="b.csv"), contract(), actor="me")
+    with made.ledger.reading() as connection:
+        from filiera.ledger import sources
+
+        (record,) = sources.list_quarantine(connection, "scada")
+    plain = LakeReader(made, masked=_masked)
+    assert "came with" in plain.show_quarantine(record, principal="a", purpose="p").column("detail")[0].as_py()
+    reader = LakeReader(made, masked=_masked, declared=lambda _: {"owner": "personal"})
+    (row,) = reader.show_quarantine(record, principal="ada", purpose="demo").to_pylist()
+    assert (row["reason"], row["raw"], row["detail"]) == ("conflict", WITHHELD, WITHHELD)
+    with made.ledger.reading() as connection:
+        assert environments.list_exposures(connection)[0]["masked"] == "detail,raw"
