@@ -265,13 +265,14 @@ class Workspace:
         return apply_lock(self.settings.state / "apply.lock", wait_s=wait_s)
 
     def _refuse_unknown(self, environment: str) -> None:
-        names = {DEV, PROD, *self.settings.environments}
+        with self.ledger.reading() as connection:
+            names = {DEV, PROD, *self.settings.environments, *environments.names(connection)}
         if environment not in names:
             raise NotFoundError(
                 "environment.unknown",
                 f"no environment {environment}",
                 expected=", ".join(sorted(names)),
-                next=f"to make it, write [environment.{environment}] into filiera.toml",
+                next=f"`filiera env new {environment} --from dev` makes it",
             )
 
     def _accept_rules(self) -> None:
@@ -562,6 +563,53 @@ class Workspace:
     def _python(self) -> str | None:
         python = self.settings.project.python
         return str(self.settings.root / python) if python else None
+
+    # ---- environments as branches, and why things are as they are
+
+    def new_environment(self, name: str, *, origin: str = DEV) -> Generation:
+        """A branch: a new environment where another stands; nothing is copied, and work done in one is found in all.
+
+        Raises:
+            UsageError: the name cannot be one.
+            ConflictError: it is there already.
+            NotFoundError: nothing stands in `origin`.
+        """
+        from filiera.branch import branch
+
+        return branch(self._context, name, origin)
+
+    def delete_environment(self, name: str) -> Generation:
+        """Close an environment; what only it could reach may be cleaned up later.
+
+        Raises:
+            GateError: dev and prod stay.
+            NotFoundError: there is no such environment.
+        """
+        from filiera.branch import close
+
+        self._refuse_unknown(name)
+        return close(self._context, name)
+
+    def why(self, asset: str, environment: str = DEV) -> dict[str, Any]:
+        """What the plan does with an asset and why, and what stands for it: `filiera.why/1`."""
+        from filiera.explain import why
+
+        return why(self._context, self.plan(environment), asset)
+
+    def log(self, environment: str = DEV, limit: int = 20) -> dict[str, Any]:
+        """The generations of an environment, newest first: `filiera.log/1`."""
+        from filiera.explain import log
+
+        self._refuse_unknown(environment)
+        return log(self._context, environment, limit)
+
+    def diff(self, one: str, other: str = DEV) -> dict[str, Any]:
+        """Two environments side by side: `filiera.diff/1`."""
+        from filiera.explain import diff
+
+        self._refuse_unknown(one)
+        self._refuse_unknown(other)
+        return diff(self._context, one, other)
 
     # ---- what is
 

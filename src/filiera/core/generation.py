@@ -17,7 +17,7 @@ class Generation:
     id: str
     environment: str
     number: int
-    kind: str  #: "apply", "follow", "release" or "rollback"
+    kind: str  #: "apply", "follow", "release", "rollback", "branch" or "delete"
     assets: Mapping[str, str]  #: asset -> trace id
     bundle: str  #: digest of the source bundle its definitions come from
     cause: Mapping[str, Any] = field(default_factory=dict)  #: why: plan key, checks, the generation rolled back to

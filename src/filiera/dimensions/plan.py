@@ -15,8 +15,8 @@ from filiera.core.asset import Graph, Model, Table
 from filiera.core.money import Money
 from filiera.core.plan import Action, Dimension, Plan, Reason, Step
 from filiera.core.trace import Trace
-from filiera.dimensions.closure import explain
-from filiera.dimensions.key import columns_read, settings_of, step_key
+from filiera.dimensions.compare import code_changes, input_changes, interpreter_changes, setting_changes
+from filiera.dimensions.key import columns_read, interpreter, settings_of, step_key
 from filiera.errors import nearest
 
 
@@ -209,62 +209,20 @@ def why(
     """Every difference between the trace that stands for the asset and what should be."""
     if current is None:
         return (Reason(Dimension.DATA, "never computed"),)
-    changed = [name for name, semantic in inputs.items() if current.inputs.get(name) != semantic]
-    reasons = [Reason(Dimension.DATA, f"{name} changed") for name in changed]
+    reasons = [Reason(Dimension.DATA, f"{name} changed") for name in input_changes(current.inputs, inputs)]
     reasons += _definition_changes(asset, current, facts)
     record = facts.manifest(current.manifest_digest)
-    before, now = record.get("interpreter", {}), {k: graph.runtime_manifest.get(k) for k in ("python", "platform")}
-    for part, value in now.items():
-        if before.get(part) != value:
-            reasons.append(Reason(Dimension.RUNTIME, f"{part} {before.get(part)} -> {value}"))
+    reasons += interpreter_changes(record.get("interpreter", {}), interpreter(graph))
     return tuple(reasons) or (Reason(Dimension.MODEL, "computed under another key before"),)
 
 
-def _definition_changes(asset: Table | Model, current: Trace, facts: Facts) -> tuple[Reason, ...]:
+def _definition_changes(asset: Table | Model, current: Trace, facts: Facts) -> list[Reason]:
     record = facts.manifest(current.manifest_digest)
     reasons: list[Reason] = []
     if current.code_digest != asset.code.digest:
-        for text in explain(dict(record.get("code", {})), dict(asset.code.manifest)):
-            library = " -> " in text
-            reasons.append(Reason(Dimension.RUNTIME if library else Dimension.CODE, text))
-    reasons += [Reason(Dimension.MODEL, text) for text in _setting_changes(record.get("settings", {}), asset)]
-    return tuple(reasons)
-
-
-#: How settings are called where they are written.
-_WORDS = {"features": "inputs", "space": "search space"}
-
-
-def _setting_changes(before: Mapping[str, Any], asset: Table | Model) -> list[str]:
-    texts: list[str] = []
-    for name, value in settings_of(asset).items():
-        old, word = before.get(name), _WORDS.get(name, name)
-        if old == value:
-            continue
-        if name == "space":
-            old, value = _by_name(old or []), _by_name(value)
-        if isinstance(value, dict) and isinstance(old, dict):
-            parts = sorted(part for part in {*value, *old} if old.get(part) != value.get(part))
-            lead = f"{word}: " if name == "space" else ""
-            texts += [f"{lead}{part} {_told(old.get(part))} -> {_told(value.get(part))}" for part in parts]
-        else:
-            texts.append(f"{word} {_told(old)} -> {_told(value)}")
-    return texts
-
-
-def _by_name(space: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    return {parameter["name"]: parameter for parameter in space}
-
-
-def _told(value: Any) -> str:
-    """A setting in a few words."""
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    if not isinstance(value, dict):
-        return "none" if value is None else str(value)
-    if value.get("kind") in ("choice", "fixed"):
-        return "/".join(map(str, value["choices"]))
-    return f"{value['low']:g} to {value['high']:g}" + (" log" if value.get("log") else "")
+        reasons += code_changes(record.get("code", {}), asset.code.manifest)
+    texts = setting_changes(record.get("settings", {}), settings_of(asset))
+    return reasons + [Reason(Dimension.MODEL, text) for text in texts]
 
 
 def _priced(step: Step, price: Price) -> Step:

@@ -124,3 +124,16 @@ def _generation(row: Mapping[Any, Any]) -> Generation:
         actor=row["actor"],
         created_us=row["created_us"],
     )
+
+
+def names(connection: sa.Connection) -> list[str]:
+    """Environments that have a generation and were not deleted."""
+    found = connection.execute(sa.select(t.generation.c.environment).distinct()).scalars()
+    heads = [(name, head(connection, name)) for name in sorted(found)]
+    return [name for name, newest in heads if newest is not None and newest.kind != "delete"]
+
+
+def run_spend(connection: sa.Connection, run: str) -> int:
+    """Nano-units that one run took."""
+    query = sa.select(sa.func.coalesce(sa.func.sum(t.spend.c.cost_nano), 0)).where(t.spend.c.run == run)
+    return int(connection.execute(query).scalar_one())

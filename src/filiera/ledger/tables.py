@@ -16,7 +16,7 @@ _KINDS = {
     "source_file.state": ("accepted", "part", "refused", "repeated"),
     "trace.kind": ("source", "table", "model"),
     "trial.state": ("running", "done", "failed", "lost", "capped"),
-    "generation.kind": ("apply", "follow", "release", "rollback"),
+    "generation.kind": ("apply", "follow", "release", "rollback", "branch", "delete"),
 }
 
 
