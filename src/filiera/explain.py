@@ -67,8 +67,8 @@ def _standing(connection: Connection, trace: Trace, context: Context) -> dict[st
 def _input(connection: Connection, name: str, trace: Trace) -> str:
     """What was read, as people call it."""
     made = trace.input_snapshots.get(name)
-    snapshot = snapshots.get(connection, made) if made else None
-    return f"{name}@{snapshot.number}" if snapshot else name
+    found = (snapshots.get(connection, made) or studies.get_version(connection, made)) if made else None
+    return f"{name}@{found.number}" if found else name
 
 
 def label(connection: Connection, trace: Trace) -> str:
