@@ -312,7 +312,8 @@ def _trace_maker(
             key=key,
             run=run_id,
             inputs=dict(semantics),
-            input_snapshots={name: item.id for name, item in (*run.inputs.items(), *run.models.items())},
+            input_snapshots={name: item.id for name, item in run.inputs.items()}
+            | {name: version.id for name, version in run.models.items()},
             code_digest=table.code.digest,
             manifest_digest=traces.put_manifest(tx, manifest),
             output=snapshot.id,
