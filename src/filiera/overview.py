@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -17,11 +18,13 @@ from filiera.core.trace import Trace
 from filiera.core.trial import TrialState
 from filiera.dimensions.context import Context
 from filiera.dimensions.facts import LedgerFacts
-from filiera.errors import NotFoundError, nearest
+from filiera.errors import ContractError, DeniedError, NotFoundError, nearest
 from filiera.ledger import environments, snapshots, sources, studies, traces
 from filiera.ledger.journal import Connection, Ledger
+from filiera.serve.schema import check_count
 
 MONTH_US = 30 * US_PER_DAY
+MOST_NAMED = 1_000  #: devices among which the nearest name is looked for
 
 
 def status(context: Context) -> dict[str, Any]:
@@ -30,7 +33,8 @@ def status(context: Context) -> dict[str, Any]:
     facts = LedgerFacts(context, DEV)
     waiting = {name: len(facts.pending(name).texts) for name in settings.sources}
     with context.ledger.reading() as connection:
-        heads = {name: environments.head(connection, name) for name in (DEV, PROD)}
+        names = dict.fromkeys((DEV, PROD, *environments.names(connection)))
+        heads = {name: environments.head(connection, name) for name in names}
         standing = {name: _traces(connection, head.assets if head else {}) for name, head in heads.items()}
         since = context.clock.now_us() - MONTH_US
         return {
@@ -198,23 +202,80 @@ def _frontier_text(frontier: Mapping[str, Any], unit: str, currency: str) -> str
 def newest_rows(
     context: Context, snapshot: Snapshot, version: ModelVersion, devices: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """The newest row of each device, with the inputs of a model.
+    """The newest row of each device, with the inputs of a model; nulls where a value is missing.
+
+    Reads backwards from the newest day, so a device that is alive costs one day, whatever the table holds.
 
     Raises:
+        ContractError: too many devices, or the rows of the table belong to no device.
+        DeniedError: devices are personal here, and so masked.
         NotFoundError: a device has no row; names the nearest.
     """
-    device = next(name for name in snapshot.key if name != snapshot.time)
+    check_count(len(devices), "devices")
+    device = _device_column(context, snapshot, version)
     inputs = [str(column["name"]) for column in version.inputs]
-    rows = context.read(snapshot, [device, *([snapshot.time] if snapshot.time else []), *inputs])
-    names = rows.column(device).cast(pa.string())
-    found = []
+    found: dict[str, dict[str, Any]] = {}
+    known: set[str] = set()
+    for low_us, high_us in _windows_backwards(snapshot):
+        missing = [name for name in dict.fromkeys(devices) if name not in found]
+        if not missing:
+            break
+        rows = context.read(snapshot, list(dict.fromkeys([device, *inputs])), low_us, high_us)
+        found |= _last_rows(rows, device, inputs, missing)
+        known.update(name for name in pc.unique(rows.column(device).cast(pa.string())).to_pylist() if name is not None)
     for wanted in devices:
-        places = pc.indices_nonzero(pc.equal(names, wanted))
-        if len(places) == 0:
-            known = {str(name) for name in pc.unique(names).to_pylist()}
+        if wanted not in found:
             raise NotFoundError(
-                "device.unknown", f"no row of device {wanted} in {snapshot.table}", next=nearest(wanted, known)
+                "device.unknown", f"no row of device {wanted[:60]} in {snapshot.table}", next=_nearest(wanted, known)
             )
-        row = rows.slice(places[-1].as_py(), 1).select(inputs).to_pylist()[0]
-        found.append(row)
-    return found
+    return [found[name] for name in devices]
+
+
+def _device_column(context: Context, snapshot: Snapshot, version: ModelVersion) -> str:
+    """The first column of the key that is not the time."""
+    device = next((name for name in snapshot.key if name != snapshot.time), None)
+    if device is None:
+        raise ContractError(
+            "predict.no_device", f"{version.name} cannot be asked by device: rows of {snapshot.table} belong to none",
+            expected="a table with a device in its key", found=f"key {', '.join(snapshot.key) or 'none'}",
+            next="ask by records",
+        )  # fmt: skip
+    if context.reader.hidden(snapshot, [device]):
+        raise DeniedError(
+            "column.masked", f"column {device} of {snapshot.table} is masked, so nobody can ask by it",
+            next="ask by records",
+        )  # fmt: skip
+    return device
+
+
+def _windows_backwards(snapshot: Snapshot) -> Iterator[tuple[int | None, int | None]]:
+    """Ranges low <= time < high from the newest row to the oldest: a day, then eight times as far each time."""
+    if snapshot.time is None or snapshot.low_us is None or snapshot.high_us is None:
+        yield None, None
+        return
+    high_us, width_us = snapshot.high_us + 1, US_PER_DAY
+    while high_us > snapshot.low_us:
+        low_us = max(snapshot.low_us, high_us - width_us)
+        yield low_us, high_us
+        high_us, width_us = low_us, width_us * 8
+
+
+def _last_rows(rows: pa.Table, device: str, inputs: Sequence[str], wanted: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The last row of each wanted device that has one; rows are sorted by time."""
+    codes = pc.index_in(rows.column(device).cast(pa.string()), value_set=pa.array(wanted, pa.string()))
+    places = np.asarray(pc.fill_null(codes, -1).to_numpy(), np.int64)
+    last = np.full(len(wanted), -1, np.int64)
+    seen = np.flatnonzero(places >= 0)
+    np.maximum.at(last, places[seen], seen)
+    there = [place for place in range(len(wanted)) if last[place] >= 0]
+    values = rows.select(inputs).take(pa.array(last[there], pa.int64())).to_pylist()
+    return {wanted[place]: _without_nan(row) for place, row in zip(there, values, strict=True)}
+
+
+def _without_nan(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A number that is none is a missing value, as it was in the training."""
+    return {name: None if isinstance(value, float) and value != value else value for name, value in row.items()}
+
+
+def _nearest(wanted: str, known: set[str]) -> str:
+    return nearest(wanted[:60], known) if len(known) <= MOST_NAMED else f"{len(known):,} devices are known"

@@ -7,7 +7,7 @@ quarantine index and audit entry. A process that dies between the two leaves obj
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -134,6 +134,7 @@ class Lake:
         columns: Sequence[str] | None = None,
         low_us: int | None = None,
         high_us: int | None = None,
+        unsorted_by: Collection[str] = (),
     ) -> pa.Table:
         """Rows sorted by (time, key). Only the Reader of `lake.access` hands them on."""
         with self.ledger.reading() as connection:
@@ -141,7 +142,8 @@ class Lake:
                 connection, snapshot.table, snapshot.number,
                 min_us=low_us, max_us=None if high_us is None else high_us - 1,
             )  # fmt: skip
-        return read_rows(self.objects, snapshot, [b.files for b in batches], columns, low_us, high_us)
+        files = [batch.files for batch in batches]
+        return read_rows(self.objects, snapshot, files, columns, low_us, high_us, unsorted_by)
 
     # ---- appending checked batches of a source
 

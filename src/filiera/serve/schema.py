@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,13 +24,7 @@ def check_records(
         ContractError: too many records; a column is missing, unknown or of another type; a value is not finite; a unit
             differs from the model's.
     """
-    if len(records) > MOST_RECORDS:
-        raise ContractError(
-            "predict.too_many",
-            "too many records in one request",
-            expected=f"at most {MOST_RECORDS}",
-            found=str(len(records)),
-        )
+    check_count(len(records), "records")
     inputs = {str(column["name"]): column for column in version.inputs}
     _check_units(inputs, units or {})
     checked: list[dict[str, Any]] = []
@@ -43,17 +38,36 @@ def check_records(
     return checked, warnings
 
 
+def check_count(count: int, what: str) -> None:
+    """Refuse more than one request may hold.
+
+    Raises:
+        ContractError: there are too many.
+    """
+    if count > MOST_RECORDS:
+        raise ContractError(
+            "predict.too_many",
+            f"too many {what} in one request",
+            expected=f"at most {MOST_RECORDS}",
+            found=str(count),
+            next="ask in several requests",
+        )
+
+
 def _check_units(inputs: Mapping[str, Mapping[str, Any]], units: Mapping[str, str]) -> None:
     for name, unit in units.items():
         if name not in inputs:
-            raise ContractError("predict.unknown_column", f"the model has no input {name}", next=nearest(name, inputs))
+            shown = str(name)[:60]
+            raise ContractError(
+                "predict.unknown_column", f"the model has no input {shown}", next=nearest(shown, inputs)
+            )
         wanted = inputs[name].get("unit")
         if unit != wanted:
             raise ContractError(
                 "predict.unit",
                 f"input {name} has another unit",
                 expected=wanted or "no unit",
-                found=str(unit)[:40],
+                found=_shown(unit),
                 next="convert the values",
             )
 
@@ -64,7 +78,11 @@ def _check_record(
     where = f"records[{index}]"
     if not isinstance(record, Mapping):
         raise ContractError(
-            "predict.form", "a record is an object of column and value", where=where, expected=", ".join(inputs)
+            "predict.form",
+            "a record is an object of column and value",
+            where=where,
+            expected=", ".join(inputs),
+            found=_shown(record),
         )
     for name in record:
         if name not in inputs:
@@ -95,18 +113,37 @@ def _check_value(value: Any, name: str, column: Mapping[str, Any], where: str, o
         if not isinstance(value, str):
             raise _wrong_type(name, where, "a text", value)
         return value
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _wrong_type(name, where, f"a number{' in ' + column['unit'] if column.get('unit') else ''}", value)
-    number = float(value)
-    if not math.isfinite(number):
-        raise _wrong_type(name, where, "a finite number, or null", value)
+    if column["type"] == "boolean":
+        if not isinstance(value, bool):
+            raise _wrong_type(name, where, "true or false", value)
+        return value
+    number = _number(value, name, column, where)
     low, high = column.get("low"), column.get("high")
     if (low is not None and number < low) or (high is not None and number > high):
         outside.add(name)
     return number
 
 
+def _number(value: Any, name: str, column: Mapping[str, Any], where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _wrong_type(name, where, f"a number{' in ' + column['unit'] if column.get('unit') else ''}", value)
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number with more digits than a float has room for
+        number = math.inf
+    if not math.isfinite(number):
+        raise _wrong_type(name, where, "a finite number, or null", value)
+    return number
+
+
 def _wrong_type(name: str, where: str, expected: str, value: Any) -> ContractError:
     return ContractError(
-        "predict.type", f"input {name} has the wrong type", where=where, expected=expected, found=repr(value)[:60]
+        "predict.type", f"input {name} has the wrong type", where=where, expected=expected, found=_shown(value)
     )
+
+
+def _shown(value: Any) -> str:
+    """A value as short text, whatever it is; of anything but a plain value its kind."""
+    if isinstance(value, int) and value.bit_length() > 256:
+        return f"a whole number of {value.bit_length()} bits"  # Python writes no number of thousands of digits
+    return reprlib.repr(value) if isinstance(value, str | int | float) else type(value).__name__

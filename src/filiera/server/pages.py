@@ -11,16 +11,28 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from filiera.clock import rfc3339
 from filiera.core.money import Money
 from filiera.server.chart import study_chart
 from filiera.server.routes import Api, State
+from filiera.server.running import Work, find_work
 
 
 def home(state: State, _request: Request) -> Response:
-    """GET /: the five phases as a picture of this project."""
+    """GET /: the five phases as a picture of this project, and who is at work on it."""
     status = state.workspace.status()
     serving = {name: item.version.label for name, item in state.live.endpoints.items()}
-    return _page("home.html", status=status, serving=serving)
+    work = find_work(state.workspace.settings.state / "apply.lock")
+    troubles = [trouble.to_json() for trouble in state.troubles.current()]
+    return _page("home.html", status=status, serving=serving, work=_told(state, work), troubles=troubles)
+
+
+def _told(state: State, work: Work | None) -> dict[str, Any] | None:
+    """Work in progress, with the last step that it wrote down."""
+    if work is None:
+        return None
+    steps = [entry for entry in state.workspace.audit_entries(20) if entry["action"] != "rows.read"]
+    return {"pid": work.pid, "since": rfc3339(work.since_us), "own": work.own, "last": next(iter(steps), None)}
 
 
 def study(state: State, request: Request) -> Response:
@@ -30,7 +42,8 @@ def study(state: State, request: Request) -> Response:
 
 
 def _page(name: str, **values: Any) -> Response:
-    return HTMLResponse(_templates().get_template(name).render(**values))
+    text = _templates().get_template(name).render(**values)
+    return HTMLResponse(text.encode("utf-8", "replace"))  # names of files need not be proper texts
 
 
 @cache
@@ -45,6 +58,7 @@ def _templates() -> Environment:
     environment.filters["whole"] = lambda value: f"{value:,}"
     environment.filters["short"] = lambda value: "" if value is None else f"{value:.4g}"
     environment.filters["day"] = lambda text: (text or "")[:10]
+    environment.filters["instant"] = lambda text: text[:19].replace("T", " ") + " UTC"
     environment.filters["money"] = lambda value: str(Money.of(f"{value['amount']} {value['currency']}"))
     return environment
 

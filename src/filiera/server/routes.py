@@ -7,19 +7,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from filiera.core.model import ModelVersion
-from filiera.errors import ContractError, FilieraError, UsageError
+from filiera.server.body import parse_request, read_body
+from filiera.server.lanes import Lanes
 from filiera.server.live import Live
 from filiera.server.metrics import Metrics
+from filiera.server.trouble import Troubles
 
 if TYPE_CHECKING:
     from filiera.workspace import Workspace
-
-MOST_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +28,8 @@ class State:
     workspace: Workspace
     live: Live
     metrics: Metrics
+    troubles: Troubles
+    lanes: Lanes
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,30 +42,28 @@ class Api:
     handler: Callable[[State, Request], Any]
 
 
-class TooLargeError(FilieraError):
-    """A request body is over the limit."""
-
-    exit_status = 2
-    http_status = 413
-
-
 def health(state: State, _request: Request) -> Response:
-    """GET /health: the server is up, and what it serves."""
+    """GET /health: the server is up, what it serves, and what does not work."""
     models = {name: item.version.label for name, item in state.live.endpoints.items()}
-    return JSONResponse({"schema": "filiera.health/1", "status": "ok", "models": models})
+    troubles = [trouble.to_json() for trouble in state.troubles.current()]
+    status = "degraded" if troubles else "ok"
+    return _json({"schema": "filiera.health/1", "status": status, "models": models, "troubles": troubles})
+
+
+def _json(value: Any) -> Response:
+    """A value as JSON in ASCII: names of files need not be proper texts."""
+    return Response(json.dumps(value, allow_nan=False, separators=(",", ":")), media_type="application/json")
 
 
 def list_models(state: State, _request: Request) -> Response:
     """GET /v1/models: what is served."""
-    return JSONResponse(
-        {"schema": "filiera.models/1", "models": [_facts(e.version) for e in state.live.endpoints.values()]}
-    )
+    return _json({"schema": "filiera.models/1", "models": [_facts(e.version) for e in state.live.endpoints.values()]})
 
 
 def show_model(state: State, request: Request) -> Response:
     """GET /v1/models/{name}: version, inputs, metrics and card."""
     version = state.live.endpoint(request.path_params["name"]).version
-    return JSONResponse({"schema": "filiera.model/1", **_facts(version), "card": dict(version.card)})
+    return _json({"schema": "filiera.model/1", **_facts(version), "card": dict(version.card)})
 
 
 def _facts(version: ModelVersion) -> dict[str, Any]:
@@ -83,73 +82,33 @@ def _facts(version: ModelVersion) -> dict[str, Any]:
 async def predict(state: State, request: Request) -> Response:
     """POST /v1/models/{name}/predict: by records or by devices."""
     name = request.path_params["name"]
-    body = _parse(await _read(request))
-    answer = await run_in_threadpool(_predict, state, name, body)
+    state.live.endpoint(name)  # an unknown model is refused before the body is read
+    raw = await read_body(request)
+    answer = await state.lanes.run(name, lambda: _predict(state, name, raw))
     state.metrics.predictions.labels(answer["model"]).inc(len(answer["predictions"]))
-    return JSONResponse(answer)
+    return _json(answer)
 
 
-def _predict(state: State, name: str, body: dict[str, Any]) -> dict[str, Any]:
-    units = body.get("units")
-    if units is not None and not isinstance(units, dict):
-        raise UsageError("predict.units", "`units` is no object", expected='{"wind_ms": "m/s"}')
-    if "devices" in body:
-        devices = body["devices"]
-        if not isinstance(devices, list) or not all(isinstance(item, str) for item in devices):
-            raise UsageError("predict.devices", "`devices` is no list of names", expected='["R80711"]')
-        records = state.workspace.newest_rows(state.live.endpoint(name).version, devices)
-    else:
-        records = body["records"]
-        if not isinstance(records, list):
-            raise UsageError("predict.records", "`records` is no list", expected='[{"wind_ms": 7.2, ...}]')
-    return state.live.ask(name, records, units)
+def _predict(state: State, name: str, raw: bytes) -> dict[str, Any]:
+    asked = parse_request(raw)
 
-
-async def _read(request: Request) -> bytes:
-    """The body, up to the limit and no further."""
-    kind = request.headers.get("content-type", "").split(";")[0].strip()
-    if kind != "application/json":
-        raise UsageError(
-            "http.content_type", "the body is not declared as JSON", expected="application/json", found=kind[:60]
+    def rows(version: ModelVersion) -> list[Any]:
+        found: list[Any] = (
+            state.workspace.newest_rows(version, asked["devices"]) if "devices" in asked else asked["records"]
         )
-    parts, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > MOST_BYTES:
-            raise TooLargeError(
-                "http.too_large", "the request is too large", expected=f"at most {MOST_BYTES >> 20} MiB"
-            )
-        parts.append(chunk)
-    return b"".join(parts)
+        return found
 
-
-def _parse(raw: bytes) -> dict[str, Any]:
-    try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise UsageError("http.json", "the body is no JSON", found=str(error)[:120]) from error
-    if not isinstance(body, dict) or len({"records", "devices"} & body.keys()) != 1:
-        raise ContractError(
-            "predict.form",
-            "a request asks by records or by devices",
-            expected='{"records": [...]} or {"devices": [...]}',
-        )
-    unknown = sorted(body.keys() - {"records", "devices", "units"})
-    if unknown:
-        raise ContractError(
-            "predict.form", f"`{unknown[0][:60]}` is no part of a request", expected="records or devices, units"
-        )
-    return body
+    return state.live.ask(name, rows, asked.get("units"))
 
 
 def show_status(state: State, _request: Request) -> Response:
     """GET /v1/status: what `filiera status --json` prints."""
-    return JSONResponse(state.workspace.status())
+    return _json(state.workspace.status())
 
 
 def show_study(state: State, request: Request) -> Response:
     """GET /v1/studies/{model}: what `filiera study --json` prints."""
-    return JSONResponse(state.workspace.study(request.path_params["model"]))
+    return _json(state.workspace.study(request.path_params["model"]))
 
 
 def show_metrics(state: State, _request: Request) -> Response:

@@ -8,17 +8,20 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
+from starlette.types import ASGIApp
 
-from filiera.errors import ConflictError, FilieraError, UnavailableError
+from filiera.errors import ConflictError, UnavailableError
 from filiera.server.app import build_app
+from filiera.server.lanes import Lanes
 from filiera.server.live import Live
 from filiera.server.metrics import Metrics
 from filiera.server.routes import State
+from filiera.server.trouble import Troubles
 
 if TYPE_CHECKING:
     from filiera.workspace import Workspace
@@ -29,36 +32,56 @@ DRAIN_S = 30
 def serve(workspace: Workspace, *, port: int, every_s: float | None, say: Callable[[str], None]) -> None:
     """Serve on loopback; collect and follow every few seconds, unless `every_s` is None.
 
+    The port opens when every released model is loaded that can be.
+
     Raises:
         ConflictError: another `up` runs on this project.
         UnavailableError: the port is taken.
     """
-    with up_lock(workspace.settings.state / "up.lock"):
-        live = Live(workspace, say)
-        live.start()
+    tell = _steady(say)
+    with up_lock(workspace.settings.state / "up.lock"), _bound(port) as sock:
+        troubles = Troubles(workspace.ledger.clock, tell)
+        live = Live(workspace, troubles, tell)
         stop = threading.Event()
         follower = threading.Thread(
-            target=_follow, args=(workspace, every_s, stop, say), name="follow-rows", daemon=True
+            target=_follow, args=(workspace, every_s, stop, troubles, tell), name="follow-rows", daemon=True
         )
         try:
-            sock = _listen(port)
+            live.start()
             if every_s is not None:
                 follower.start()
-            say(f"http://127.0.0.1:{sock.getsockname()[1]}/")
-            config = uvicorn.Config(
-                build_app(State(workspace, live, Metrics())),
-                log_level="warning",
-                access_log=False,
-                timeout_graceful_shutdown=DRAIN_S,
-                server_header=False,
-            )
+            app = build_app(State(workspace, live, Metrics(troubles), troubles, Lanes()))
+            _listen(sock, port)
+            tell(f"http://127.0.0.1:{sock.getsockname()[1]}/")
             with _survives_signals():
-                uvicorn.Server(config).run(sockets=[sock])
+                uvicorn.Server(_config(app)).run(sockets=[sock])
         finally:
             stop.set()
             live.stop()
             if follower.is_alive():
                 follower.join(timeout=DRAIN_S)
+
+
+def _config(app: ASGIApp) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        ws="none",
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=DRAIN_S,
+        server_header=False,
+    )
+
+
+def _steady(say: Callable[[str], None]) -> Callable[[str], None]:
+    """A terminal that went away ends no thread."""
+
+    def tell(text: str) -> None:
+        with suppress(OSError, ValueError):
+            say(text)
+
+    return tell
 
 
 @contextmanager
@@ -72,38 +95,50 @@ def _survives_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _listen(port: int) -> socket.socket:
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+@contextmanager
+def _bound(port: int) -> Iterator[socket.socket]:
+    """A socket that has its port, but takes no connection yet."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise _port_taken(port, error) from error
+        yield sock
+
+
+def _listen(sock: socket.socket, port: int) -> None:
     try:
-        sock.bind(("127.0.0.1", port))
-    except OSError as error:
-        sock.close()
-        raise UnavailableError(
-            "server.port",
-            f"port {port} cannot be used",
-            found=str(error),
-            next="name another with --port, or 0 for any",
-        ) from error
-    sock.listen(128)
-    return sock
+        sock.listen(128)
+    except OSError as error:  # somebody bound it as we did, and listened first
+        raise _port_taken(port, error) from error
 
 
-def _follow(workspace: Workspace, every_s: float | None, stop: threading.Event, say: Callable[[str], None]) -> None:
+def _port_taken(port: int, error: OSError) -> UnavailableError:
+    return UnavailableError(
+        "server.port", f"port {port} cannot be used", found=str(error), next="name another with --port, or 0 for any"
+    )
+
+
+def _follow(
+    workspace: Workspace,
+    every_s: float | None,
+    stop: threading.Event,
+    troubles: Troubles,
+    tell: Callable[[str], None],
+) -> None:
+    """Take in new rows until stopped, whatever goes wrong on the way."""
     told = ""
     while not stop.wait(every_s):
-        try:
+        with troubles.watching("rows"):
             report = workspace.follow()
-        except FilieraError as error:
-            text = f"follow: {error.code} {error.message}"
-        else:
             done = [step for step in report.steps if step.outcome == "done"] if report else []
             text = "; ".join(f"{step.asset}: {step.text}" for step in done)
+            if text and text != told:
+                tell(text)
+            told = text
             if report and report.failure:
-                text += f" {report.failure.code} {report.failure.message}"
-        if text and text != told:
-            say(text)
-        told = text
+                raise report.failure
 
 
 @contextmanager
