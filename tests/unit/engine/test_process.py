@@ -178,7 +178,7 @@ def test_A88_the_environment_of_a_child_holds_no_secret(monkeypatch):
 @confined
 def test_A88_code_cannot_read_the_key_file_nor_the_state(engine, own_home, tmp_path):
     key = own_home / ".config" / "filiera" / "keys" / "led_1"
-    key.parent.mkdir(parents=True)
+    key.parent.mkdir(parents=True, exist_ok=True)
     key.write_bytes(b"key")
     key.chmod(0o600)
     for name, path in (("key", key), ("passwords", Path("/etc/shadow")), ("parent", f"/proc/{os.getpid()}/environ")):
