@@ -74,7 +74,7 @@ class LakeReader:
         """The columns among these that a reader sees as nulls: masked when they were written, or declared so since."""
         then = {str(column["name"]): str(column["class"]) for column in snapshot.schema}
         now = self._declared(snapshot.table)
-        return [name for name in columns if self._masked(then[name]) or self._masked(now.get(name, OPEN))]
+        return [n for n in columns if self._masked(then.get(n, OPEN)) or self._masked(now.get(n, OPEN))]
 
     def show_quarantine(self, record: QuarantineRecord, *, principal: str, purpose: str) -> pa.Table:
         """The quarantined records of one batch for people; without their text where the source has masked columns."""
