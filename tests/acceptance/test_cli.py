@@ -56,7 +56,7 @@ def test_query_reads_an_old_snapshot_and_filters(project: Path) -> None:
         (("query", "readings", "--at", "99"), 8, "no such snapshot"),
         (("release", "usag"), 8, "no model version"),
         (("predict", "usage", "--device", "a"), 8, "runs no model usage"),
-        (("rollback", "--environment", "stage"), 4, "no earlier release"),
+        (("rollback",), 4, "no earlier release"),
         (("audit", "verify", "--checkpoint", "1:sha256:00"), 5, "differs from the checkpoint"),
         (("export", "readings", "out.xlsx"), 2, "csv, parquet or arrow"),
     ],
