@@ -14,8 +14,8 @@ from filiera.core.trial import Trial, TrialState
 from filiera.engine.memory import SharedBuffer
 from filiera.runner.matrix import Matrix
 from filiera.train.matrix import share_matrix
+from filiera.train.search import StudyRequest
 from filiera.train.split import windows
-from filiera.train.study import StudyRequest
 
 DAY_US = 86_400_000_000
 HOUR_US = DAY_US // 24
@@ -58,8 +58,11 @@ def model(name: str = "ridge", **changes: Any) -> Model:
     return Model(**(values | changes))
 
 
-def share(table: pa.Table, definition: Model) -> tuple[SharedBuffer, Matrix]:
-    return share_matrix(table, definition, key=("turbine", "at"), time="at", device="turbine", units={"wind": "m/s"})
+def share(
+    table: pa.Table, definition: Model, *, joined: bool = False, time: str | None = "at"
+) -> tuple[SharedBuffer, Matrix]:
+    key = ("turbine", "at") if time else ("turbine", "wind")
+    return share_matrix(table, definition, key=key, time=time, device="turbine", units={"wind": "m/s"}, joined=joined)
 
 
 def request(definition: Model, **changes: Any) -> StudyRequest:
@@ -91,6 +94,12 @@ class TrialList:
         for trial in trials:
             assert self.trials[trial.number].state is TrialState.RUNNING
             self.trials[trial.number] = trial
+
+    def interrupt_trials(self, trials: Sequence[Trial]) -> None:
+        for trial in trials:
+            assert trial.state is TrialState.RUNNING
+            if self.trials[trial.number].state is TrialState.RUNNING:
+                self.trials[trial.number] = trial
 
     def list_trials(self) -> list[Trial]:
         return [self.trials[number] for number in sorted(self.trials)]

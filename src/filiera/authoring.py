@@ -21,6 +21,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 ATTRIBUTE = "__filiera__"  #: where a function carries its definition
 PARTITIONS = ("day", "month")
 SCORES = ("mae", "rmse")
+ORDERS = ("fixed", "free")
 
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|min|h|d|w)\s*$")
 _US = {"s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000, "w": 604_800_000_000}
@@ -45,6 +46,7 @@ class ModelDefinition:
     trials: int
     score: str
     seed: int
+    order: str
 
 
 class Model:
@@ -129,6 +131,7 @@ def model(
     trials: int = 100,
     score: str = "mae",
     seed: int = 0,
+    order: str = "fixed",
 ) -> Any:
     """A model: the function gives an unfitted estimator for one setting of its parameters.
 
@@ -141,6 +144,8 @@ def model(
         trials: upper limit; the search stops earlier where more accuracy no longer pays.
         score: "mae" or "rmse", in the target's unit.
         seed: of everything random.
+        order: "fixed" = a study that was interrupted ends like one that was not, whatever order its trials end in;
+            "free" = a trial is proposed from all that have ended, so no worker waits for a slow one.
 
     Raises:
         CodeError: no inputs, one twice, the target among them, an unknown score, or fewer than one trial.
@@ -150,13 +155,16 @@ def model(
         raise CodeError("code.target_input", f"the model sees its own target {predicts}", next="take it out of inputs")
     if score not in SCORES:
         raise CodeError("code.score", f"`{score}` is no score", expected=" or ".join(SCORES))
+    if order not in ORDERS:
+        raise CodeError("code.order", f"`{order}` is no order of trials", expected=" or ".join(ORDERS))
     if split is not None and not isinstance(split, Split):
         raise CodeError("code.split", f"`{split}` is no split", expected="fl.backtest(), fl.holdout() or fl.folds()")
     _at_least("trials", trials, 1)
     _at_least("seed", seed, 0)
     definition = ModelDefinition(
-        predicts=predicts, inputs=columns, split=split or backtest(), trials=trials, score=score, seed=seed
-    )
+        predicts=predicts, inputs=columns, split=split or backtest(), trials=trials, score=score, seed=seed,
+        order=order,
+    )  # fmt: skip
     return _attach(None, definition)
 
 

@@ -186,6 +186,7 @@ def study_report(ledger: Ledger, model: str, known: Sequence[str]) -> dict[str, 
             for trial in trials
         ],
         "failed": sum(1 for trial in trials if trial.state is TrialState.FAILED),
+        "capped": sum(1 for trial in trials if trial.state is TrialState.CAPPED),
     }
 
 

@@ -31,7 +31,8 @@ def study_text(study: Mapping[str, Any], shown: int) -> str:
 
 def _head(study: Mapping[str, Any]) -> Iterator[str]:
     unit, count = study["unit"] or "", len(study["trials"])
-    yield f"{study['model']}: {count} trials, {study['failed']} failed, spent {_money(study['spent'])}"
+    ended = f", {study['capped']} ended for their price" if study["capped"] else ""
+    yield f"{study['model']}: {count} trials, {study['failed']} failed{ended}, spent {_money(study['spent'])}"
     yield f"stopped: {study['stop']}"
     if study["worth"]:
         yield f"worth: {study['worth']}"

@@ -30,6 +30,7 @@ from filiera.dimensions.context import Context, Definitions, working_bundle
 from filiera.dimensions.describe import describe
 from filiera.dimensions.facts import LedgerFacts
 from filiera.dimensions.plan import make_plan
+from filiera.dimensions.study_limits import check_worth
 from filiera.errors import ConflictError, GateError, NotFoundError, SettingsError, UsageError, nearest
 from filiera.govern import keys
 from filiera.govern.policy import Policy
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from filiera.dimensions.recheck import Released
     from filiera.study_text import StudyReport
 
 #: A remembered plan is looked at again after a day: freshness rules may have come due.
@@ -202,14 +204,17 @@ class Workspace:
         return self._plan(self.definitions(), environment)
 
     def _plan(self, definitions: Definitions, environment: str) -> Plan:
-        context = self._context
-        return make_plan(
+        context, facts = self._context, LedgerFacts(self._context, environment)
+        plan = make_plan(
             definitions.graph,
-            LedgerFacts(context, environment),
+            facts,
             environment=environment,
             currency=context.prices.currency,
             now_us=context.clock.now_us(),
         )
+        for model in definitions.graph.models:
+            check_worth(context, definitions.graph, model, facts.snapshot(model.inputs[0].asset))
+        return plan
 
     def plan_answer(self, environment: str = DEV) -> dict[str, Any]:
         """The plan as data and as text, remembered for as long as nothing changes."""
@@ -399,7 +404,7 @@ class Workspace:
             )
         return found
 
-    def quarantine_release(self, source: str) -> dict[str, int]:
+    def quarantine_release(self, source: str) -> Released:
         """Check the quarantined records of a source again, after its contract was mended."""
         from filiera.dimensions.recheck import release_quarantine
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from filiera.cli.opened import open_project
@@ -31,8 +33,12 @@ def command(project: str | None, words: tuple[str, ...], purpose: str | None, ex
     with open_project(project) as workspace:
         if release:
             done = workspace.quarantine_release(words[1])
-            told = f"{done['accepted']:,} accepted, {done['quarantined']:,} again, {done['duplicates']:,} duplicates"
-            click.echo(f"{done['released']:,} records checked again: {told}")
+            told = f"{done.accepted:,} accepted, {done.quarantined:,} again, {done.duplicates:,} duplicates"
+            click.echo(f"{done.released:,} records checked again: {told}")
+            for path, error in done.problems:
+                click.echo(f"  not {path}: {error}")
+            if done.problems and not done.released:
+                sys.exit(done.problems[0][1].exit_status)
             return
         found = workspace.quarantine(words[0] if words else None, purpose=purpose, examples=examples)
     if as_json:

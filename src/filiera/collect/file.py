@@ -36,6 +36,7 @@ class Standing(StrEnum):
     TOUCHED = "touched"  #: another time or inode, the same bytes
     KNOWN = "known"
     BUSY = "being written"
+    UNREADABLE = "unreadable"  #: no right to read it, or it is gone again
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +64,11 @@ def list_candidates(root: Path, pattern: str, known: Iterable[SourceFile], now_n
         name = _name(root, path)
         if _is_left_out(name) or not path.is_file():
             continue
-        stat = path.stat()
-        standing = _standing(path, stat, versions.get(name), now_ns)
-        found.append(Candidate(path, name, standing, stat.st_size))
+        try:
+            stat = path.stat()
+            found.append(Candidate(path, name, _standing(path, stat, versions.get(name), now_ns), stat.st_size))
+        except OSError:
+            found.append(Candidate(path, name, Standing.UNREADABLE, 0))
     return found
 
 

@@ -118,6 +118,7 @@ class Model:
     score: str  #: "mae" or "rmse"; lower is better
     seed: int
     code: Code
+    order: str = "fixed"  #: of trials, "fixed" or "free"; not part of the study's identity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,6 +81,7 @@ def _model(model: Model) -> dict[str, Any]:
         "form": model.form,
         "score": model.score,
         "seed": model.seed,
+        "order": model.order,
         "code": _code(model.code),
     }
 
@@ -98,5 +99,6 @@ def _read_model(value: Mapping[str, Any]) -> Model:
         form=value["form"],
         score=value["score"],
         seed=value["seed"],
+        order=value.get("order", "fixed"),
         code=Code(**value["code"]),
     )

@@ -16,6 +16,7 @@ def plan_text(plan: Plan) -> str:
     reused = [step.asset for step in plan.steps if step.action is Action.REUSE]
     if reused:
         lines.append(f"  reuse   {', '.join(reused)}")
+    lines += [f"  study   {s.asset} {s.detail}" for s in plan.steps if s.action is Action.REUSE and s.detail]
     lines += [f"  note    {text}" for text in plan.warnings]
     if not plan.work:
         return "\n".join(["nothing to do", *lines])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -55,7 +56,7 @@ def load_prices(currency: str, overrides: Mapping[str, Any]) -> Prices:
                 next=nearest(name, known),
                 where="filiera.toml [prices]",
             )
-        if not isinstance(value, int | float) or isinstance(value, bool) or value < 0:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
             raise SettingsError(
                 "prices.value",
                 f"price `{name}` is no amount",

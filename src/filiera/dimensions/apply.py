@@ -169,7 +169,7 @@ def apply(
     began = time.monotonic()
     run_id = new_id("run", context.clock.now_us(), os.urandom)
     done, refused = _ingest(context, environment, head, run_id)
-    facts = LedgerFacts(context, environment, head)
+    facts = LedgerFacts(context, environment, head, trials)
     failure: FilieraError | None = None
     blocked = dict.fromkeys(left_out, 0.0)
     for asset in definitions.graph.ordered():
@@ -179,7 +179,7 @@ def apply(
         if asset.name in left_out:
             continue
         step = consider(asset, definitions.graph, facts, blocked)
-        if step.action is Action.REUSE:
+        if step.action is Action.REUSE and not step.detail:  # a study that may continue does
             continue
         item, error = _take(context, definitions, facts, asset, step, run_id, trials)
         failure = failure or error
@@ -238,13 +238,17 @@ def _take(
     trials: int | None,
 ) -> tuple[Done, FilieraError | None]:
     """Run one step, and say what came of it; an error holds what needs it and nothing else."""
-    if step.action is not Action.RUN or step.key is None:
+    if step.action not in (Action.RUN, Action.REUSE) or step.key is None:
         return _held(step), None
     try:
         trace, item = _run_step(context, definitions, facts, asset, step, run_id, trials)
     except FilieraError as error:
         context.progress.end(asset.name, "failed")
-        return Done(asset=asset.name, operation=step.operation, outcome="failed", text=error.message), error
+        cost, seconds = _booked(context, run_id, asset.name)
+        failed = Done(
+            asset=asset.name, operation=step.operation, outcome="failed", text=error.message, seconds=seconds, cost=cost
+        )
+        return failed, error
     facts.stand(trace)
     return item, None
 
@@ -272,10 +276,17 @@ def _run_step(
         text = f"{snapshot.rows:,} rows, snapshot {snapshot.number}" if snapshot else ""
     else:
         trace, text = train_model(context, definitions, facts, asset, step.key, semantics, run_id, trials)
-    cost = Money(trace.cost_nano, context.prices.currency)
+    cost, seconds = _booked(context, run_id, asset.name)
     return trace, Done(
-        asset=asset.name, operation=step.operation, outcome="done", text=text, seconds=trace.seconds, cost=cost
+        asset=asset.name, operation=step.operation, outcome="done", text=text, seconds=seconds, cost=cost
     )
+
+
+def _booked(context: Context, run_id: str, asset: str) -> tuple[Money, float]:
+    """What this run spent on an asset; of a study that went on, its new trials only."""
+    with context.ledger.reading() as connection:
+        nano, seconds = environments.step_spend(connection, run_id, asset)
+    return Money(nano, context.prices.currency), seconds
 
 
 def _advance(

@@ -17,10 +17,14 @@ from filiera.dimensions.context import Context
 from filiera.dimensions.key import interpreter, settings_of
 from filiera.dimensions.parts import changed_days, part_digests
 from filiera.dimensions.plan import Pending, Price
+from filiera.dimensions.study_limits import check_worth, continuation
+from filiera.errors import UsageError
 from filiera.ledger import environments, snapshots, sources, studies, traces
 
 INGEST_START_S, INGEST_BYTES_PER_S = 0.5, 4_000_000
 GUESS_S = {"compute": 5.0, "train": 60.0}
+#: Files that are looked at again the next time.
+LATER = (Standing.BUSY, Standing.UNREADABLE)
 #: Later studies of a model start from what the last one found and need fewer trials.
 RETRAIN_SHARE, RETRAIN_LEAST = 0.3, 10
 
@@ -28,8 +32,11 @@ RETRAIN_SHARE, RETRAIN_LEAST = 0.3, 10
 class LedgerFacts:
     """What is known at one moment; answers are kept, so that one plan sees one world."""
 
-    def __init__(self, context: Context, environment: str, head: Generation | None = None) -> None:
+    def __init__(
+        self, context: Context, environment: str, head: Generation | None = None, trials: int | None = None
+    ) -> None:
         self._context = context
+        self._trials = trials  #: upper limit that was asked for
         with context.ledger.reading() as connection:
             self._head = head or environments.head(connection, environment)
         self._standing: dict[str, Trace | None] = {}
@@ -53,7 +60,11 @@ class LedgerFacts:
         digest = self._context.settings.sources[source].contract.digest
         with self._context.ledger.reading() as connection:
             records = newest_files(sources.list_files(connection, source)).values()
-        texts = [f"{source}: {name} is being written; it is read the next time" for name in self.busy(source)]
+        texts = [
+            f"{source}: {item.name} is {item.standing.value}; it is read the next time"
+            for item in self._listed(source)
+            if item.standing in LATER
+        ]
         old = sum(record.state == "accepted" and record.contract_digest != digest for record in records)
         word = "file was" if old == 1 else "files were"
         if old:
@@ -63,12 +74,14 @@ class LedgerFacts:
         return texts
 
     def busy(self, source: str) -> list[str]:
-        """Files that somebody is writing."""
-        return [item.name for item in self._listed(source) if item.standing is Standing.BUSY]
+        """Files that somebody is writing, or that cannot be read now."""
+        return [item.name for item in self._listed(source) if item.standing in LATER]
 
     def candidates(self, source: str) -> list[Candidate]:
         """New, changed and touched files of a source."""
-        return [item for item in self._listed(source) if item.standing not in (Standing.KNOWN, Standing.BUSY)]
+        return [
+            item for item in self._listed(source) if item.standing is not Standing.KNOWN and item.standing not in LATER
+        ]
 
     def _listed(self, source: str) -> list[Candidate]:
         with self._context.ledger.reading() as connection:
@@ -218,9 +231,20 @@ class LedgerFacts:
         same = record.get("settings") == settings_of(table) and record.get("interpreter") == interpreter(graph)
         return current if same else None
 
-    def study_size(self, model: Model) -> tuple[int, list[Mapping[str, Any]]]:
-        """Upper limit of trials, and the settings that are tried first."""
-        most = self._context.settings.rules_of(model.name).trials or model.trials
+    def continuation(self, model: Model, graph: Graph, key: str) -> str:
+        """What the finished study of a key could go on for: its limit, budget or worth was raised; "" = nothing."""
+        try:
+            value = check_worth(self._context, graph, model, self.snapshot(model.inputs[0].asset))
+        except UsageError:  # `plan` refuses it; what was trained stands meanwhile
+            return ""
+        return continuation(self._context, model, key, self.study_size(model, key)[0], value)
+
+    def study_size(self, model: Model, key: str | None = None) -> tuple[int, list[Mapping[str, Any]]]:
+        """Upper limit of trials, and the settings that are tried first.
+
+        A model that has versions of other studies needs fewer trials, unless their number was written down.
+        """
+        written = self._trials or self._context.settings.rules_of(model.name).trials
         names = {parameter.name for parameter in model.space}
         with self._context.ledger.reading() as connection:
             released = environments.head(connection, PROD)
@@ -231,20 +255,24 @@ class LedgerFacts:
             )
             versions = studies.list_versions(connection, model.name)
             champion = studies.get_version(connection, trace.output) if trace else None
+            study = studies.find_study(connection, model.name, key) if key else None
         first: list[Mapping[str, Any]] = [
             dict(v.settings) for v in [*([champion] if champion else []), *versions[:1]] if set(v.settings) == names
         ]
         unique = [item for index, item in enumerate(first) if item not in first[:index]]
-        if versions:
-            most = min(most, max(RETRAIN_LEAST, round(most * RETRAIN_SHARE)))
-        return most, unique
+        if written is not None:
+            return written, unique
+        if any(study is None or version.study != study.id for version in versions):
+            return min(model.trials, max(RETRAIN_LEAST, round(model.trials * RETRAIN_SHARE))), unique
+        return model.trials, unique
 
 
 def newest_files(records: Sequence[sources.FileRecord]) -> dict[str, sources.FileRecord]:
     """The newest complete record of each path; a file of which only a part was read counts as new."""
     found: dict[str, sources.FileRecord] = {}
     for record in records:
-        found.setdefault(record.file.path, record)
+        if record.state != sources.RELEASED:
+            found.setdefault(record.file.path, record)
     return {path: record for path, record in found.items() if record.state != "part"}
 
 

@@ -65,8 +65,6 @@ def ingest_source(context: Context, source: Source, waiting: Sequence[Candidate]
 
 def _ingest_file(context: Context, source: Source, item: Candidate, report: SourceReport) -> SourceReport:
     report = replace(report, files=report.files + 1)
-    with context.ledger.reading() as connection:
-        known = sources.list_files(connection, source.name)
     try:
         file = files.scan(source.name, item)
     except UnavailableError:
@@ -74,13 +72,16 @@ def _ingest_file(context: Context, source: Source, item: Candidate, report: Sour
     except GateError as error:
         _refuse(context, source, _unread(source.name, item), error)
         return replace(report, refused=(*report.refused, (item.name, error)))
+    with context.ledger.reading() as connection:
+        known = sources.list_versions(connection, source.name, file.path, file.digest)
     earlier = newest_files(known).get(item.name)
     if _is_repeated(file, known, earlier, replaces=source.contract.files == "replace"):
         if earlier is not None and earlier.file.digest == file.digest:  # it may grow from where it was read
             file = replace(file, consumed_bytes=earlier.file.consumed_bytes, prefix_digest=earlier.file.prefix_digest)
         _note(context, source, file, "repeated")
         return report
-    start = files.grown_from(item.path, earlier.file if earlier and earlier.state in READ else None)
+    grows = earlier is not None and earlier.state in READ and source.contract.files == "append"
+    start = files.grown_from(item.path, earlier.file if earlier and grows else None)
     begun = _parts_begun(file, known)
     try:
         for number, piece in enumerate(check_file(item.path, file, source.contract, files.open_file, start)):
@@ -106,7 +107,9 @@ def _is_repeated(file: SourceFile, known: Sequence[FileRecord], earlier: FileRec
 
 def _parts_begun(file: SourceFile, known: Sequence[FileRecord]) -> int:
     """Parts of this very version that were committed before filiera was stopped; `known` is newest first."""
-    own = takewhile(lambda r: r.state == "part", (r for r in known if r.file.path == file.path))
+    own = takewhile(
+        lambda r: r.state == "part", (r for r in known if r.file.path == file.path and r.state != sources.RELEASED)
+    )
     return sum(record.file.digest == file.digest for record in own)
 
 

@@ -70,6 +70,10 @@ class Facts(Protocol):
         """The trace that stands for the asset in the environment now."""
         ...
 
+    def continuation(self, model: Model, graph: Graph, key: str) -> str:
+        """What the finished study of a key could go on for; "" = it would end where it did."""
+        ...
+
     def manifest(self, digest: str) -> Mapping[str, Any]:
         """A stored closure manifest or settings record."""
         ...
@@ -151,7 +155,8 @@ def consider(asset: Table | Model, graph: Graph, facts: Facts, unknown: Mapping[
         return replace(blank, action=Action.HOLD, reasons=(Reason(Dimension.DATA, text),))
     key = step_key(asset, inputs, graph)
     if facts.trace(asset.name, key) is not None:
-        return replace(blank, key=key)
+        more = facts.continuation(asset, graph, key) if isinstance(asset, Model) else ""
+        return replace(blank, key=key, detail=f"may continue: {more}" if more else "")
     return _priced(
         replace(
             blank,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from filiera.core.batch import SourceFile
@@ -14,7 +14,14 @@ from filiera.ingest.text import Opener, check_text
 __all__ = ["QUARANTINE_SCHEMA", "Opener", "Piece", "check_file"]
 
 
-def check_file(path: Path, file: SourceFile, contract: Contract, opened: Opener, start: int = 0) -> Iterator[Piece]:
+def check_file(
+    path: Path,
+    file: SourceFile,
+    contract: Contract,
+    opened: Opener,
+    start: int = 0,
+    places: Sequence[int] | None = None,
+) -> Iterator[Piece]:
     """Read a file and apply its contract, piece by piece in bounded memory.
 
     Every record is in exactly one piece and there in exactly one place. Reasons of quarantine: `type`, `null`,
@@ -28,10 +35,11 @@ def check_file(path: Path, file: SourceFile, contract: Contract, opened: Opener,
         contract: of its source.
         opened: opens it, decompressed.
         start: bytes to skip, for a file that grew since it was read; the header is read again.
+        places: only the records there: offsets of text records, numbers of Parquet rows; None = all.
 
     Raises:
         ContractError: the file as a whole does not fit: no header, a needed column missing, not the format.
     """
     if contract.reading.format is FileFormat.PARQUET:
-        return check_parquet(path, file, contract)
-    return check_text(path, file, contract, opened, start)
+        return check_parquet(path, file, contract, places)
+    return check_text(path, file, contract, opened, start, places)

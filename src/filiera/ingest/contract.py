@@ -137,11 +137,17 @@ def _time(column: Column, frame: pl.DataFrame, order: list[str]) -> pl.Expr:
     return times.parse(column, text, order)
 
 
+#: A time outside these years is a mistake of the device or of the format.
+YEARS = (1900, 2200)
+
+
 def _problem(column: Column, schema: pl.Schema) -> pl.Expr:
     """The word for what is wrong with each cell, or null; see the module for what follows from it."""
     value, present = pl.col(column.name), pl.col(f"__p_{column.name}")
     kind = "time" if column.type is ColumnType.TIME else "type"
     rules = pl.when(~present).then(pl.lit("null")).when(value.is_null()).then(pl.lit(kind))
+    if column.type is ColumnType.TIME:
+        rules = rules.when(~value.dt.year().is_between(*YEARS)).then(pl.lit(kind))
     if schema[column.name] == pl.Float64:
         rules = rules.when(~value.is_finite()).then(pl.lit("not_finite"))
     if column.low is not None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,6 +18,7 @@ from filiera.errors import ContractError
 from filiera.ingest.contract import RECORD
 from filiera.ingest.piece import (
     QUARANTINE_SCHEMA,
+    Find,
     Originals,
     Piece,
     RawRows,
@@ -31,10 +33,13 @@ MAX_COLUMNS = 10_000
 MAX_GROUP_BYTES = 2 << 30  #: a row group is decoded column by column; a larger one is a mistake or an attack
 
 
-def check_parquet(path: Path, file: SourceFile, contract: Contract) -> Iterator[Piece]:
-    """Pieces of a Parquet file; see `filiera.ingest.batch.check_file`."""
+def check_parquet(path: Path, file: SourceFile, contract: Contract, places: Sequence[int] | None) -> Iterator[Piece]:
+    """Pieces of a Parquet file; see `filiera.ingest.batch.check_file`.
+
+    The whole file is decoded once before the first piece, so that of a damaged file nothing is taken.
+    """
     try:
-        yield from _pieces(path, file, contract)
+        yield from _pieces(path, file, contract, places)
     except (pa.ArrowException, pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
         raise ContractError(
             "contract.not_parquet",
@@ -46,7 +51,7 @@ def check_parquet(path: Path, file: SourceFile, contract: Contract) -> Iterator[
         ) from error
 
 
-def _pieces(path: Path, file: SourceFile, contract: Contract) -> Iterator[Piece]:
+def _pieces(path: Path, file: SourceFile, contract: Contract, places: Sequence[int] | None) -> Iterator[Piece]:
     with pq.ParquetFile(path) as source:
         _refuse_excess(source.metadata, file)
         schema = source.schema_arrow
@@ -54,17 +59,24 @@ def _pieces(path: Path, file: SourceFile, contract: Contract) -> Iterator[Piece]
         ignored = ignored_names(schema.names, contract)
         wanted = [name for name in schema.names if name not in ignored]
         _refuse_nested(schema, wanted, file)
-        number, total = 0, source.metadata.num_rows
+        total = source.metadata.num_rows
         if total == 0:
             yield Piece(finish(_raw_rows(schema.empty_table().select(wanted), 0, ignored), file, contract), 0, True)
+        _require_whole(source, wanted, total)
+        number = 0
         for part in source.iter_batches(PIECE_ROWS, columns=wanted):
             rows = _raw_rows(pa.Table.from_batches([part]), number, ignored)
             number += part.num_rows
-            if number > total:
-                break
-            yield Piece(finish(rows, file, contract), 0, number == total)
-        if number != total:
-            raise pa.ArrowInvalid(f"it says that it holds {total} rows, and holds others")
+            yield Piece(finish(rows if places is None else rows.only(places), file, contract), 0, number == total)
+
+
+def _require_whole(source: pq.ParquetFile, wanted: list[str], total: int) -> None:
+    number = 0
+    for part in source.iter_batches(PIECE_ROWS, columns=wanted):
+        _checked(pa.Table.from_batches([part]))
+        number += part.num_rows
+    if number != total:
+        raise pa.ArrowInvalid(f"it says that it holds {total} rows, and holds others")
 
 
 def _refuse_excess(metadata: pq.FileMetaData, file: SourceFile) -> None:
@@ -107,8 +119,17 @@ def _raw_rows(table: pa.Table, number: int, ignored: tuple[str, ...]) -> RawRows
         refused=[],
         rows_read=table.num_rows,
         originals=_originals(table, number),
+        find=_find(number, table.num_rows),
         ignored=ignored,
     )
+
+
+def _find(number: int, rows: int) -> Find:
+    def find(numbers: Sequence[int]) -> npt.NDArray[np.int64]:
+        wanted = np.asarray(numbers, np.int64)
+        return np.where((wanted > number) & (wanted <= number + rows), wanted, 0)
+
+    return find
 
 
 def _checked(table: pa.Table) -> pa.Table:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
@@ -18,6 +20,8 @@ QUARANTINE_SCHEMA = pa.schema(
 )
 #: record numbers -> QUARANTINE_COLUMNS with empty reason
 Originals = Callable[[Sequence[int]], pa.Table]
+#: places in a file (offset of a text record, number of a Parquet row) -> record numbers, 0 where it has none there
+Find = Callable[[Sequence[int]], npt.NDArray[np.int64]]
 #: record number, reason, column, detail
 Refusal = tuple[int, str, str, str]
 
@@ -39,7 +43,20 @@ class RawRows:
     refused: list[Refusal]  #: the records that could not
     rows_read: int  #: both
     originals: Originals
+    find: Find
     ignored: tuple[str, ...]  #: raw columns that the contract does not name
+
+    def only(self, places: Sequence[int]) -> RawRows:
+        """The records at these places and no others."""
+        numbers = self.find(places)
+        numbers = numbers[numbers > 0]
+        chosen = set(numbers.tolist())
+        return replace(
+            self,
+            frame=self.frame.filter(pl.col(RECORD).is_in(numbers)),
+            refused=[refusal for refusal in self.refused if refusal[0] in chosen],
+            rows_read=len(chosen),
+        )
 
 
 def finish(raw: RawRows, file: SourceFile, contract: Contract) -> CheckedBatch:

@@ -20,6 +20,7 @@ from filiera.errors import ContractError
 from filiera.ingest.contract import RECORD
 from filiera.ingest.piece import (
     QUARANTINE_SCHEMA,
+    Find,
     Originals,
     Piece,
     RawRows,
@@ -38,7 +39,9 @@ _BOM = b"\xef\xbb\xbf"
 _Indices = npt.NDArray[np.int64]
 
 
-def check_text(path: Path, file: SourceFile, contract: Contract, opened: Opener, start: int) -> Iterator[Piece]:
+def check_text(
+    path: Path, file: SourceFile, contract: Contract, opened: Opener, start: int, places: Sequence[int] | None
+) -> Iterator[Piece]:
     """Pieces of a CSV or JSON lines file; see `filiera.ingest.batch.check_file`."""
     reading = contract.reading
     lines = reading.format is FileFormat.JSONL
@@ -53,7 +56,8 @@ def check_text(path: Path, file: SourceFile, contract: Contract, opened: Opener,
         for chunk in read_chunks(stream, offset=offset, line=line, max_record_bytes=reading.max_record_bytes):
             raw = _read_json(chunk, contract, number, file) if lines else _read_csv(chunk, names, contract, number)
             number += raw.rows_read
-            yield Piece(finish(raw, file, contract), _end(chunk), chunk.last)
+            wanted = raw if places is None else raw.only(places)
+            yield Piece(finish(wanted, file, contract), _end(chunk), chunk.last)
 
 
 def _end(chunk: Chunk) -> int:
@@ -136,10 +140,9 @@ def _read_csv(chunk: Chunk, names: list[str], contract: Contract, number: int) -
     bad = _structural(chunk, records, contract, len(names))
     good = np.flatnonzero(bad == "")
     quoted, plain = good[~records.plain[good]], good[records.plain[good]]
-    frames = [_parse_quoted(chunk, records, quoted, names, contract, bad)]
-    if len(plain):
-        frames.append(_parse(_cut(chunk, records, plain, reading.encoding), names, reading.delimiter, None))
-    order = np.concatenate([quoted[bad[quoted] == ""], plain])
+    frames = [_parse_chosen(chunk, records, quoted, names, contract, bad, '"')]
+    frames.append(_parse_chosen(chunk, records, plain, names, contract, bad, None))
+    order = np.concatenate([quoted[bad[quoted] == ""], plain[bad[plain] == ""]])
     frame = pl.concat(frames).with_columns(pl.Series(RECORD, number + 1 + order, dtype=pl.Int64))
     return _raw_rows(frame.sort(RECORD), chunk, records, bad, contract, number, ignored_names(names, contract))
 
@@ -188,19 +191,20 @@ def _cut(chunk: Chunk, records: Records, chosen: _Indices, encoding: str) -> byt
     return content if encoding == "utf-8" else content.decode(encoding).encode()
 
 
-def _parse_quoted(
+def _parse_chosen(
     chunk: Chunk,
     records: Records,
     chosen: _Indices,
     names: list[str],
     contract: Contract,
     bad: npt.NDArray[np.object_],
+    quote: str | None,
 ) -> pl.DataFrame:
     reading = contract.reading
     if not len(chosen):
         return pl.DataFrame(schema=dict.fromkeys(names, pl.String))
     try:
-        frame = _parse(_cut(chunk, records, chosen, reading.encoding), names, reading.delimiter, '"')
+        frame = _parse(_cut(chunk, records, chosen, reading.encoding), names, reading.delimiter, quote)
         if frame.height == len(chosen):
             return frame
     except pl.exceptions.PolarsError:
@@ -315,8 +319,22 @@ def _raw_rows(
         refused=refused,
         rows_read=len(bad) + len(chunk.long),
         originals=_originals(chunk, records, contract.reading.encoding, number),
+        find=_find(chunk, records, number),
         ignored=ignored,
     )
+
+
+def _find(chunk: Chunk, records: Records, number: int) -> Find:
+    starts = records.starts + chunk.offset
+
+    def find(offsets: Sequence[int]) -> npt.NDArray[np.int64]:
+        wanted = np.asarray(offsets, np.int64)
+        if not len(starts):
+            return np.zeros(len(wanted), np.int64)
+        index = np.minimum(np.searchsorted(starts, wanted), len(starts) - 1)
+        return np.where(starts[index] == wanted, number + 1 + index, 0)
+
+    return find
 
 
 def _originals(chunk: Chunk, records: Records, encoding: str, number: int) -> Originals:

@@ -20,7 +20,7 @@ from filiera.clock import US_PER_DAY
 from filiera.core.batch import QUARANTINE_COLUMNS, CheckedBatch
 from filiera.core.contract import OPEN, Contract
 from filiera.core.snapshot import BatchFiles, ObjectRecord, Snapshot
-from filiera.errors import ConflictError, NotFoundError
+from filiera.errors import ConflictError, ContractError, NotFoundError
 from filiera.lake.objects import LocalObjects
 from filiera.lake.rows import read_batch, read_rows
 from filiera.lake.semantic import Lanes, Leaves, RowHashes, Totals, hash_rows, merge, times_us
@@ -185,6 +185,7 @@ class Lake:
     ) -> Ingested:
         name = batch.file.source
         head = self.latest(name)
+        _refuse_other_types(head, contract)
         change = self._plan_change(head, contract, batch, hashes, part)
         released = sum(record.rows for record in releasing)
         counts = sources.Counts(
@@ -207,7 +208,8 @@ class Lake:
                     snapshot = self._append(tx, contract, batch, files, change)
                 if releasing:
                     sources.release_quarantine(tx, [record.serial for record in releasing])
-                self._record(tx, batch, counts, files, poor, _count_reasons(change.refused), part, last)
+                state = sources.RELEASED if releasing else "accepted" if last else "part"
+                self._record(tx, batch, counts, files, poor, _count_reasons(change.refused), part, state)
                 tx.details.update(snapshot=snapshot.number if snapshot else None)
         except BaseException:
             self._discard_unnamed(written)
@@ -258,7 +260,7 @@ class Lake:
         poor: ObjectRecord | None,
         reasons: Mapping[str, int],
         part: int,
-        last: bool,
+        state: str,
     ) -> None:
         """Where the records of the batch went, and the audit entry's details."""
         source, path, batch_id = batch.file.source, batch.file.path, files.batch if files else None
@@ -267,7 +269,7 @@ class Lake:
                 tx, source=source, batch=batch_id or "", path=path, reasons=reasons, object=poor
             )  # fmt: skip
         sources.record_file(
-            tx, batch.file, state="accepted" if last else "part", counts=counts,
+            tx, batch.file, state=state, counts=counts,
             contract_digest=batch.contract_digest, part=part, batch=batch_id,
         )  # fmt: skip
         tx.details.update(
@@ -278,7 +280,7 @@ class Lake:
     def _overlap(self, head: Snapshot | None, contract: Contract, table: pa.Table) -> list[StoredBatch]:
         if head is None or table.num_rows == 0:
             return []
-        low, high = _span(table, contract.time)
+        low, high = _key_span(table, contract)
         with self.ledger.reading() as connection:
             return stored.visible(connection, head.table, head.number, min_us=low, max_us=high)
 
@@ -344,7 +346,7 @@ class Lake:
             return
         if contract.files == "replace":
             raise _MovedError
-        low, high = _span(table, contract.time)
+        low, high = _key_span(table, contract)
         newer = stored.visible(tx.connection, name, now.number, min_us=low, max_us=high, added_after=seen)
         met = self._compare(hashes, newer)
         if met.repeated.any() or met.conflicting.any():
@@ -705,6 +707,24 @@ def _span(table: pa.Table, time: str | None) -> tuple[int, int]:
         return 0, 0
     times = times_us(table.column(time))
     return int(times.min()), int(times.max())
+
+
+def _refuse_other_types(head: Snapshot | None, contract: Contract) -> None:
+    before = {str(column["name"]): str(column["type"]) for column in head.schema} if head else {}
+    for column in contract.columns:
+        kind = before.get(column.name, column.type.value)
+        if kind != column.type.value:
+            raise ContractError(
+                "contract.type_changed",
+                f"column {column.name} was {kind} when rows were read, and is declared as {column.type.value} now",
+                next="give the new column another name, or start another source",
+                where="filiera.toml",
+            )
+
+
+def _key_span(table: pa.Table, contract: Contract) -> tuple[int | None, int | None]:
+    """The times outside which no row can have the same key; no bounds where the time is not part of the key."""
+    return _span(table, contract.time) if contract.time in contract.key else (None, None)
 
 
 def _pairs(side: Sidecar, rows: npt.NDArray[np.bool_]) -> npt.NDArray[np.void]:

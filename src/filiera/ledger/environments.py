@@ -94,6 +94,14 @@ def record_spend(tx: Tx, *, run: str, asset: str, cost_nano: int, seconds: float
     )
 
 
+def step_spend(connection: sa.Connection, run: str, asset: str) -> tuple[int, float]:
+    """Nano-units and seconds that a run spent on an asset."""
+    c = t.spend.c
+    query = sa.select(sa.func.coalesce(sa.func.sum(c.cost_nano), 0), sa.func.coalesce(sa.func.sum(c.seconds), 0.0))
+    cost, seconds = connection.execute(query.where(c.run == run, c.asset == asset)).one()
+    return int(cost), float(seconds)
+
+
 def total_spend(connection: sa.Connection, since_us: int = 0) -> int:
     """Nano-units spent since an instant."""
     query = sa.select(sa.func.coalesce(sa.func.sum(t.spend.c.cost_nano), 0)).where(t.spend.c.created_us >= since_us)

@@ -14,13 +14,16 @@ from filiera.core.snapshot import ObjectRecord
 from filiera.ledger import tables as t
 from filiera.ledger.journal import Tx, as_json
 
+#: Not a version of a file, but records of one that were checked again.
+RELEASED = "released"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileRecord:
     """One version of one file, as the ledger knows it."""
 
     file: SourceFile
-    state: str  #: "accepted", "part" (more of it follows), "refused" or "repeated" (same bytes as another file)
+    state: str  #: "accepted", "part" (more follows), "refused", "repeated" (bytes that stand already) or "released"
     part: int
     batch: str | None
     error: Mapping[str, Any] | None
@@ -112,6 +115,13 @@ def list_files(connection: sa.Connection, source: str) -> list[FileRecord]:
     return [_file(row) for row in connection.execute(query).mappings()]
 
 
+def list_versions(connection: sa.Connection, source: str, path: str, digest: str) -> list[FileRecord]:
+    """Records of one path, and of other paths with the same bytes, newest first."""
+    c = t.source_file.c
+    query = sa.select(t.source_file).where(c.source == source, sa.or_(c.path == path, c.digest == digest))
+    return [_file(row) for row in connection.execute(query.order_by(c.serial.desc())).mappings()]
+
+
 def _file(row: Mapping[Any, Any]) -> FileRecord:
     names = ("source", "path", "digest", "size_bytes", "mtime_ns", "inode", "consumed_bytes", "prefix_digest")
     return FileRecord(
@@ -138,7 +148,8 @@ def count_rows(connection: sa.Connection, source: str) -> SourceCounts:
             nulled[column] = nulled.get(column, 0) + count
     newest: dict[str, FileRecord] = {}
     for record in list_files(connection, source):
-        newest.setdefault(record.file.path, record)
+        if record.state != RELEASED:
+            newest.setdefault(record.file.path, record)
     reasons: dict[str, int] = {}
     for item in list_quarantine(connection, source):
         for reason, count in item.reasons.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -63,34 +64,55 @@ def add_trials(tx: Tx, study_id: str, trials: Sequence[Trial]) -> None:
         )
 
 
-def finish_trials(tx: Tx, study_id: str, trials: Sequence[Trial]) -> None:
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What trials took since it was last recorded."""
+
+    cost_nano: int
+    seconds: float
+
+
+def finish_trials(tx: Tx, study_id: str, trials: Sequence[Trial]) -> Spent:
     """Record what came of running trials, several in one transaction."""
+    recorded = _recorded(tx.connection, study_id, trials)
     for trial in trials:
-        where = (t.trial.c.study == study_id) & (t.trial.c.number == trial.number)
         values = _values(trial)
         del values["number"]
+        where = (t.trial.c.study == study_id) & (t.trial.c.number == trial.number)
         tx.connection.execute(sa.update(t.trial).where(where).values(ended_us=tx.now_us, **values))
+    return _spent(trials, recorded)
+
+
+def interrupt_trials(tx: Tx, study_id: str, trials: Sequence[Trial]) -> Spent:
+    """Record what trials took that were stopped. They stay running, so that the next apply runs them again.
+
+    A trial that has ended meanwhile is left as it is.
+    """
+    recorded = _recorded(tx.connection, study_id, trials)
+    stopped = [trial for trial in trials if recorded[trial.number].state is TrialState.RUNNING]
+    for trial in stopped:
+        where = (t.trial.c.study == study_id) & (t.trial.c.number == trial.number)
+        values = {"seconds": trial.seconds, "cost_nano": trial.cost_nano}
+        tx.connection.execute(sa.update(t.trial).where(where).values(values))
+    return _spent(stopped, recorded)
+
+
+def _recorded(connection: sa.Connection, study_id: str, trials: Sequence[Trial]) -> dict[int, Trial]:
+    numbers = {trial.number for trial in trials}
+    return {trial.number: trial for trial in list_trials(connection, study_id) if trial.number in numbers}
+
+
+def _spent(trials: Sequence[Trial], recorded: Mapping[int, Trial]) -> Spent:
+    return Spent(
+        sum(trial.cost_nano - recorded[trial.number].cost_nano for trial in trials),
+        sum(trial.seconds - recorded[trial.number].seconds for trial in trials),
+    )
 
 
 def list_trials(connection: sa.Connection, study_id: str) -> list[Trial]:
     """All trials of a study by number."""
     query = sa.select(t.trial).where(t.trial.c.study == study_id).order_by(t.trial.c.number)
-    return [
-        Trial(
-            number=row["number"],
-            settings=json.loads(row["settings"]),
-            state=TrialState(row["state"]),
-            score=row["score"],
-            window_scores=tuple(json.loads(row["window_scores"])),
-            seconds=row["seconds"],
-            cpu_seconds=row["cpu_seconds"],
-            peak_bytes=row["peak_bytes"],
-            cost_nano=row["cost_nano"],
-            error=row["error"],
-            origin=row["origin"],
-        )
-        for row in connection.execute(query).mappings()
-    ]
+    return [_trial(row) for row in connection.execute(query).mappings()]
 
 
 def record_version(tx: Tx, version: ModelVersion) -> None:
@@ -139,6 +161,22 @@ def get_version(connection: sa.Connection, version_id: str) -> ModelVersion | No
 
 def _study(row: Mapping[Any, Any]) -> Study:
     return Study(id=row["id"], model=row["model"], key=row["key"], created_us=row["created_us"], workers=row["workers"])
+
+
+def _trial(row: Mapping[Any, Any]) -> Trial:
+    return Trial(
+        number=row["number"],
+        settings=json.loads(row["settings"]),
+        state=TrialState(row["state"]),
+        score=row["score"],
+        window_scores=tuple(json.loads(row["window_scores"])),
+        seconds=row["seconds"],
+        cpu_seconds=row["cpu_seconds"],
+        peak_bytes=row["peak_bytes"],
+        cost_nano=row["cost_nano"],
+        error=row["error"],
+        origin=row["origin"],
+    )
 
 
 def _values(trial: Trial) -> dict[str, Any]:

@@ -13,7 +13,7 @@ SCHEMA_VERSION = 1
 metadata = sa.MetaData()
 
 _KINDS = {
-    "source_file.state": ("accepted", "part", "refused", "repeated"),
+    "source_file.state": ("accepted", "part", "refused", "repeated", "released"),
     "trace.kind": ("source", "table", "model"),
     "trial.state": ("running", "done", "failed", "lost", "capped"),
     "generation.kind": ("apply", "follow", "release", "rollback", "branch", "delete"),

@@ -16,13 +16,16 @@ from filiera.ledger.journal import Tx, as_json
 _JSON = ("inputs", "input_snapshots", "parts")
 
 
-def record(tx: Tx, trace: Trace) -> None:
-    """Write a trace; it answers for its key unless an earlier one does."""
+def record(tx: Tx, trace: Trace, *, instead: bool = False) -> None:
+    """Write a trace; it answers for its key unless an earlier one does, or `instead` of that."""
     values = {name: getattr(trace, name) for name in Trace.__dataclass_fields__}
     values |= {name: as_json(dict(values[name])) for name in _JSON}
     tx.connection.execute(sa.insert(t.trace).values(project=tx.project, **values))
     if find(tx.connection, trace.asset, trace.key) is None:
         tx.connection.execute(sa.insert(t.canon).values(asset=trace.asset, key=trace.key, trace=trace.id))
+    elif instead:
+        mine = (t.canon.c.asset == trace.asset) & (t.canon.c.key == trace.key)
+        tx.connection.execute(sa.update(t.canon).where(mine).values(trace=trace.id))
 
 
 def find(connection: sa.Connection, asset: str, key: str) -> Trace | None:

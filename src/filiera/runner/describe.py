@@ -24,7 +24,7 @@ from filiera.core.asset_json import graph_to_json
 from filiera.digest import digest_json
 from filiera.dimensions.closure import Project, installed
 from filiera.errors import CodeError, nearest
-from filiera.runner.fit import probe
+from filiera.runner.fit import default_settings, fit_arguments, probe
 
 _MODULE = "pipeline"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
@@ -287,6 +287,7 @@ def _model(name: str, function: Callable[..., Any], code: Code, assets: Mapping[
         form="trainer" if parameters >= _TRAINER else "estimator",
         score=definition.score,
         seed=definition.seed,
+        order=definition.order,
         code=code,
     )
 
@@ -336,35 +337,11 @@ def _unreleasable(models: Sequence[Model]) -> list[str]:
     """Models that could be studied but not released, known before any training."""
     texts = []
     for model in models:
-        settings = default_settings(model.space)
-        arguments = {
-            "module": model.code.module,
-            "name": model.code.name,
-            "form": model.form,
-            "parameter": model.inputs[0].asset,
-            "frame": model.inputs[0].frame.value,
-            "features": list(model.features),
-            "settings": settings,
-            "seed": model.seed,
-        }
+        arguments = fit_arguments(model, default_settings(model.space), ())
         found = probe(arguments, (), lambda _: None)
         if found["reason"]:
             texts.append(f"{model.name}: {found['reason']}")
     return texts
-
-
-def default_settings(space: Sequence[Parameter]) -> dict[str, Any]:
-    """Settings in the middle of a space."""
-    return {parameter.name: _middle(parameter) for parameter in space}
-
-
-def _middle(parameter: Parameter) -> Any:
-    if parameter.kind in ("choice", "fixed"):
-        return parameter.choices[0]
-    assert parameter.low is not None
-    assert parameter.high is not None
-    middle = (parameter.low * parameter.high) ** 0.5 if parameter.log else (parameter.low + parameter.high) / 2
-    return round(middle) if parameter.kind == "integer" else middle
 
 
 def _refuse_cycles(graph: Graph) -> None:

@@ -4,6 +4,21 @@ The user's function of an *estimator form* gets an empty frame of the features f
 unfitted estimator, which is fitted here. Of a *trainer form* it gets `train` and `valid` (features and target) and
 gives a fitted model; `valid` is the newest fifth of the training rows, so the tested rows stay unseen. Each window
 starts from a fresh call.
+
+What is copied. The rows lie once in sealed memory, in float64 and sorted by time, and every trial maps them. For an
+estimator they are one block of features and one of the target; for a trainer one block of rows, each with its
+features and its target, of which features and target are views.
+
+    form        frame            features          with the target (trainer)
+    estimator   numpy, pandas    a view            -
+    estimator   polars, pyarrow  fitted as pandas: a view
+    trainer     numpy, pandas    a view            a view; the target is the last column
+    trainer     polars, pyarrow  one copy a call   one copy a call: they keep columns apart
+
+Views cannot be written to. A window in time is a slice. A fold is every row but those of one range: its training rows
+are picked by index, which is one copy of them a fit, whatever the frame. What an estimator copies inside (another
+type, another order, its own bins) is its own; HistGradientBoosting reads float64 as it lies and stores its bins in a
+byte a value.
 """
 
 from __future__ import annotations
@@ -12,18 +27,70 @@ import importlib
 import inspect
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from filiera.core.asset import Model, Parameter
 from filiera.errors import WorkError
-from filiera.runner.matrix import Floats, Matrix, Rows, Window, pack, read_matrix
+from filiera.runner.matrix import Floats, Matrix, Rows, Window, pack, read_matrix, unpack
 from filiera.runner.package import dump_model, package_format, runtime_of
 from filiera.runner.score import score
 
 VALID_SHARE = 0.2
 Emit = Callable[[Any], None]
+
+
+def fit_arguments(model: Model, settings: Mapping[str, Any], windows: Sequence[Window]) -> dict[str, Any]:
+    """Arguments of the tasks here."""
+    return {
+        "module": model.code.module,
+        "name": model.code.name,
+        "form": model.form,
+        "parameter": model.inputs[0].asset,
+        "frame": model.inputs[0].frame.value,
+        "settings": dict(settings),
+        "seed": model.seed,
+        "score": model.score,
+        "windows": [window.to_json() for window in windows],
+        "features": list(model.features),
+    }
+
+
+def default_settings(space: Sequence[Parameter]) -> dict[str, Any]:
+    """The middle of every range (of its logarithm, where that is searched) and the first of every choice."""
+    return {parameter.name: middle(parameter) for parameter in space}
+
+
+def middle(parameter: Parameter) -> Any:
+    """The middle of a range, or the first of a choice."""
+    if parameter.kind in ("choice", "fixed"):
+        return parameter.choices[0]
+    assert parameter.low is not None
+    assert parameter.high is not None
+    found = (parameter.low * parameter.high) ** 0.5 if parameter.log else (parameter.low + parameter.high) / 2
+    return round(found) if parameter.kind == "integer" else found
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedMatrix(Matrix):
+    """Rows for a trainer: `x` and `y` are views of one block."""
+
+    xy: Floats  #: shape (rows, features + 1), C order; the target is the last column
+
+
+def map_rows(buffer: bytes | memoryview) -> Matrix:
+    """The training rows in a buffer, of either layout.
+
+    A buffer for a trainer has a block `xy`, float64 (rows, features + 1) in C order, in place of `x` and `y`.
+    """
+    header, blocks = unpack(buffer)
+    if "xy" not in blocks:
+        return read_matrix(buffer)
+    rows = blocks["xy"]
+    return JoinedMatrix(rows[:, :-1], rows[:, -1], blocks["time"], blocks["key"], blocks["device"], header, rows)
 
 
 def probe(arguments: Mapping[str, Any], _inputs: Sequence[memoryview], _emit: Emit) -> dict[str, Any]:
@@ -56,7 +123,7 @@ def fit_trial(arguments: Mapping[str, Any], inputs: Sequence[memoryview], _emit:
         WorkError: the function gave None, or something that cannot fit or predict, or a prediction is no finite
             number.
     """
-    matrix = read_matrix(inputs[0])
+    matrix = map_rows(inputs[0])
     scores = []
     warnings: set[str] = set()
     for values in arguments["windows"]:
@@ -77,7 +144,7 @@ def refit(arguments: Mapping[str, Any], inputs: Sequence[memoryview], emit: Emit
         inputs: the training rows.
         emit: takes the predictions, then the package.
     """
-    matrix = read_matrix(inputs[0])
+    matrix = map_rows(inputs[0])
     warnings: set[str] = set()
     rows, predictions, scores = [], [], []
     for values in arguments["windows"]:
@@ -222,19 +289,11 @@ def rows_between(rows: Rows, index: Any, low: int, high: int) -> Rows:
 
 
 def _with_target(kind: str, matrix: Matrix, rows: Rows) -> Any:
-    frame = frame_of(kind, matrix.x[rows], matrix.features)
-    target = matrix.header["target"]
-    if kind == "numpy":
-        return np.column_stack([frame, matrix.y[rows]])
-    if kind == "polars":
-        import polars as pl
-
-        return frame.with_columns(pl.Series(target, matrix.y[rows]))
-    if kind == "pyarrow":
-        import pyarrow as pa
-
-        return frame.append_column(target, pa.array(matrix.y[rows]))
-    return frame.assign(**{target: matrix.y[rows]})
+    """Features, and the target as the last column."""
+    names = [*matrix.features, matrix.header["target"]]
+    if isinstance(matrix, JoinedMatrix):
+        return frame_of(kind, matrix.xy[rows], names)
+    return frame_of(kind, np.column_stack([matrix.x[rows], matrix.y[rows]]), names)
 
 
 def _predict_rows(arguments: Mapping[str, Any], model: Any, matrix: Matrix, rows: slice) -> Floats:

@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from filiera.core.asset import Model, Split
 from filiera.engine.memory import SharedBuffer
 from filiera.errors import ContractError, nearest
-from filiera.runner.matrix import Floats, Matrix, hash_keys, pack, read_matrix
+from filiera.runner.fit import map_rows
+from filiera.runner.matrix import Floats, Matrix, hash_keys, pack
 
 
 def share_matrix(
@@ -24,6 +25,7 @@ def share_matrix(
     time: str | None,
     device: str | None,
     units: Mapping[str, str | None] | None = None,
+    joined: bool = False,
 ) -> tuple[SharedBuffer, Matrix]:
     """Training rows in sealed memory, and this process's read-only views of it.
 
@@ -36,6 +38,7 @@ def share_matrix(
         time: the time column; None only for folds.
         device: the column that tells series apart.
         units: by column, for the model's input schema.
+        joined: features and target in one block, for the fits of a trainer; `filiera.runner.fit.map_rows` reads it.
 
     Raises:
         ContractError: a column is missing or is neither number, boolean, category nor text; or no row has a target.
@@ -53,10 +56,9 @@ def share_matrix(
     keys = hash_keys([table[name].to_pandas() for name in identity]) if identity else np.zeros(len(target), np.uint64)
     times = _times(table, time) if time else _folds(keys, model.split)
     order = None if np.all(times[1:] >= times[:-1]) else np.argsort(times, kind="stable")
-    x, inputs = _features(table, model.features, units or {})
-    blocks: dict[str, npt.NDArray[Any]] = {
-        "x": x, "y": target, "time": times, "key": keys, "device": _devices(table, device),
-    }  # fmt: skip
+    x, inputs = _features(table, model.features, units or {}, spare=int(joined))
+    blocks: dict[str, npt.NDArray[Any]] = {"time": times, "key": keys, "device": _devices(table, device)}
+    blocks |= {"xy": _with_last(x, target)} if joined else {"x": x, "y": target}
     if order is not None:
         blocks = {name: block[order] for name, block in blocks.items()}
     header = {
@@ -68,7 +70,7 @@ def share_matrix(
         "time": time,
     }
     buffer = SharedBuffer.create(pack(header, blocks))
-    return buffer, read_matrix(buffer.view())
+    return buffer, map_rows(buffer.view())
 
 
 def _check_columns(table: pa.Table, model: Model) -> None:
@@ -100,9 +102,10 @@ def _floats(column: pa.ChunkedArray) -> Floats:
 
 
 def _features(
-    table: pa.Table, names: Sequence[str], units: Mapping[str, str | None]
+    table: pa.Table, names: Sequence[str], units: Mapping[str, str | None], *, spare: int
 ) -> tuple[Floats, list[dict[str, Any]]]:
-    x = np.empty((table.num_rows, len(names)), np.float64)
+    """The features, with `spare` columns behind them that are not filled yet, and what is known of each."""
+    x = np.empty((table.num_rows, len(names) + spare), np.float64)
     inputs = []
     for place, name in enumerate(names):
         column = table[name]
@@ -124,6 +127,11 @@ def _features(
             )  # fmt: skip
         inputs.append({"name": name, "type": kind, "unit": units.get(name), "categories": categories})
     return x, inputs
+
+
+def _with_last(x: Floats, target: Floats) -> Floats:
+    x[:, -1] = target
+    return x
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[Floats, list[str]]:

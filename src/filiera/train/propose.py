@@ -16,6 +16,7 @@ import optuna
 
 from filiera.core.asset import Parameter
 from filiera.core.trial import Trial, TrialState
+from filiera.runner.fit import middle
 
 STARTUP = 10  #: first trials are drawn at random
 
@@ -25,11 +26,13 @@ def propose(
 ) -> dict[str, Any]:
     """Settings of trial `number`.
 
+    A capped trial tells the sampler what a pruned one does: nothing here is better than what was completed.
+
     Args:
         space: what is searched.
         seed: of the study.
         number: of the trial to propose, 0 or more.
-        trials: earlier ones, in any order; those that are lost tell nothing.
+        trials: earlier ones, in any order; those that failed or were lost tell nothing.
         lag: W of the fixed order; None = look at every finished trial.
     """
     searched = [parameter for parameter in space if parameter.kind != "fixed"]
@@ -56,28 +59,14 @@ def may_propose(number: int, trials: Sequence[Trial], lag: int | None) -> bool:
     return all(trial.state is not TrialState.RUNNING for trial in trials if trial.number <= number - lag)
 
 
-def default_settings(space: Sequence[Parameter]) -> dict[str, Any]:
-    """The middle of every range (of its logarithm, where that is searched) and the first of every choice."""
-    return {parameter.name: _middle(parameter) for parameter in space}
-
-
 def fit_to_space(space: Sequence[Parameter], settings: Mapping[str, Any]) -> dict[str, Any]:
     """A champion's settings in today's space: unknown names left out, missing ones by default, bounds kept."""
     return {
         parameter.name: _bounded(parameter, settings[parameter.name])
         if parameter.name in settings
-        else _middle(parameter)
+        else middle(parameter)
         for parameter in space
     }
-
-
-def _middle(parameter: Parameter) -> Any:
-    if parameter.kind in ("choice", "fixed"):
-        return parameter.choices[0]
-    assert parameter.low is not None
-    assert parameter.high is not None
-    middle = (parameter.low * parameter.high) ** 0.5 if parameter.log else (parameter.low + parameter.high) / 2
-    return round(middle) if parameter.kind == "integer" else middle
 
 
 def _bounded(parameter: Parameter, value: Any) -> Any:
@@ -86,7 +75,7 @@ def _bounded(parameter: Parameter, value: Any) -> Any:
     if parameter.kind == "choice":
         return value if value in parameter.choices else parameter.choices[0]
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return _middle(parameter)
+        return middle(parameter)
     assert parameter.low is not None
     assert parameter.high is not None
     value = min(max(value, parameter.low), parameter.high)
@@ -110,6 +99,8 @@ def _past(trial: Trial, distributions: Mapping[str, Any], number: int, lag: int 
         state = optuna.trial.TrialState.RUNNING
     elif trial.score is not None:
         state = optuna.trial.TrialState.COMPLETE
+    elif trial.state is TrialState.CAPPED:
+        state = optuna.trial.TrialState.PRUNED
     return optuna.trial.create_trial(
         state=state,
         value=trial.score if state is optuna.trial.TrialState.COMPLETE else None,

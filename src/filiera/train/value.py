@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from filiera.core.money import Money
+from filiera.core.units import conversion, known_units
 from filiera.errors import UsageError
 
 _NUMBER = r"([0-9]+(?:\.[0-9]+)?)"
@@ -24,7 +25,7 @@ class Worth:
 
     per_unit: float | None  #: None = by the default rule, once a gap is known
     currency: str
-    unit: str
+    unit: str  #: what `per_unit` is for, as it was written, or after `in_units_of` the target's
     text: str
 
 
@@ -74,6 +75,37 @@ def stated_worth(worth: str | None, stop: str | None, currency: str) -> Worth:
     if found.currency != currency:
         raise UsageError("worth.currency", "the worth is in another currency", expected=currency, found=found.currency)
     return found
+
+
+def in_units_of(worth: Worth, column: str, unit: str | None) -> Worth:
+    """The same worth per unit of a target, since scores are in the target's unit.
+
+    Args:
+        worth: as stated; without a statement it comes back as it is.
+        column: the target's name, which may stand for the unit of a target that has none.
+        unit: of the target; None = it has none, and the worth must be per "unit" or per the column's name.
+
+    Raises:
+        UsageError: the worth is per a unit that does not measure what the target is; names both.
+    """
+    if worth.per_unit is None or worth.unit == unit:
+        return worth
+    if unit in (None, "1") and worth.unit in ("unit", column):
+        return worth
+    if unit is None:
+        raise _other_unit(worth, f"the target {column} has no unit", f"per unit or per {column}")
+    units = known_units()
+    if worth.unit not in units or unit not in units or units[worth.unit].dimension != units[unit].dimension:
+        raise _other_unit(worth, f"the target {column} is in {unit}", f"per {unit}, or a unit that converts to {unit}")
+    factor, _ = conversion(unit, worth.unit)  # a score is a difference: offsets as of degC play no part
+    return replace(worth, per_unit=worth.per_unit * factor, unit=unit)
+
+
+def _other_unit(worth: Worth, target: str, expected: str) -> UsageError:
+    return UsageError(
+        "worth.unit", f"the worth is per {worth.unit}, and {target}", expected=expected, found=repr(worth.text),
+        where="filiera.toml", next="write the worth in the target's unit, or give the column its unit",
+    )  # fmt: skip
 
 
 def per_unit(worth: Worth, baseline: float, best: float | None) -> float:

@@ -5,7 +5,10 @@ exponential with an unknown scale, so the predictive is a Lomax tail, P(next > b
 more trial is launched while the expected money of its gain exceeds its cost; with independent draws this is the
 optimal reservation rule (Weitzman, Econometrica 47 (1979) 641). Two corrections: the share of the spread that noise
 alone explains counts for nothing, and a record from a mode not yet seen comes at rate 1/(n+1) (record theory:
-Renyi 1962). All functions are pure: the same state gives the same decision, so the ledger can replay each one.
+Renyi 1962). A study stops when it refuses after the newest trial and after the one before; a single refusal buys one
+more trial. A running trial is ended when what it is still expected to take costs more than a trial may gain.
+
+All functions are pure: the same state gives the same decision, so the ledger can replay each one.
 """
 
 from __future__ import annotations
@@ -17,6 +20,8 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
+from filiera.core.trial import Stop
+
 Array = npt.NDArray[np.float64]
 
 QUANTILE = 0.8
@@ -25,6 +30,10 @@ PRIOR_WEIGHT = 4.0
 WINDOW_SHARE, WINDOW_LEAST = 0.8, 12
 RECORDS = 3
 GRID = 80
+#: So many scores tell how long trials take; before that none is ended for being slow.
+CAP_AFTER = 5
+#: Weight and standard deviation of the prior of log-seconds.
+LENGTH_WEIGHT, LENGTH_SD = 2.0, 0.5
 
 
 class Action(StrEnum):
@@ -41,7 +50,7 @@ class Finished:
 
     score: float | None  #: lower is better, as scores are
     cost: float  #: in currency units
-    seconds: float
+    seconds: float  #: how long it ran
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +62,9 @@ class Rule:
     startup: int = 10  #: first trials are random and tell little of later ones
     noise: float = 0.0  #: standard error of a good trial's score; 0 = unknown
     best_possible: float | None = 0.0  #: no score is below this
-    budget: float | None = None  #: money that is never passed
+    budget: float | None = None  #: money that is never passed, currency units
     most_trials: int = 100
-    patience: int = 2
+    patience: int = 2  #: refusals at so many states in a row end a study
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +73,8 @@ class Study:
 
     finished: tuple[Finished, ...]
     in_flight: int = 0
-    reserved: float = 0.0  #: expected cost of the trials in flight
-    refusals: int = 0  #: refusals in a row so far, with nothing in flight
+    covered: bool = True  #: the budget holds another trial and the final fit
+    repeats: int = 0  #: trials, among all of these, that count for no limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,7 @@ class Decision:
     gain: float  #: expected money of one more trial
     cost: float  #: expected cost of it
     reason: str
+    stop: Stop | None = None  #: of a refusal: what it is for
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,29 +108,83 @@ def decide(rule: Rule, study: Study, next_cost: float) -> Decision:
         study: finished trials and those in flight.
         next_cost: expected cost of the next trial in currency units.
     """
-    scored = [trial for trial in study.finished if trial.score is not None]
-    started = len(study.finished) + study.in_flight
-    spent = sum(trial.cost for trial in study.finished)
-    if started >= rule.most_trials:
-        return _wait_or_stop(study, math.inf, next_cost, f"{rule.most_trials} trials were allowed")
-    if rule.budget is not None and spent + study.reserved + next_cost > rule.budget:
-        return _wait_or_stop(study, math.inf, next_cost, "the budget does not cover another trial")
-    if len(scored) + study.in_flight < rule.least_trials:
+    scored = sum(trial.score is not None for trial in study.finished)
+    if len(study.finished) + study.in_flight - study.repeats >= rule.most_trials:
+        return _refusal(study, math.inf, next_cost, Stop.LIMIT, f"{rule.most_trials} trials were allowed")
+    if not study.covered:
+        return _refusal(study, math.inf, next_cost, Stop.BUDGET, "the budget does not cover another trial")
+    if scored + study.in_flight < rule.least_trials:
         return Decision(Action.LAUNCH, math.inf, next_cost, "too few trials to judge")
-    if len(scored) < min(rule.least_trials, 4):
+    if scored < min(rule.least_trials, 4):
         return Decision(Action.HOLD, math.inf, next_cost, "waiting for first scores")
     gain = expected_gain(rule, study.finished, study.in_flight)
     if gain > next_cost:
         return Decision(Action.LAUNCH, gain, next_cost, "another trial is worth its price")
-    if study.in_flight:
-        return Decision(Action.HOLD, gain, next_cost, "waiting for the trials in flight")
-    if study.refusals + 1 >= rule.patience:
-        return Decision(Action.STOP, gain, next_cost, "another trial is expected to gain less than it costs")
-    return Decision(Action.HOLD, gain, next_cost, "not worth it; asked once more before stopping")
+    if study.in_flight == 0 and not _refused_before(rule, study.finished, next_cost):
+        return Decision(Action.LAUNCH, gain, next_cost, "not worth its price; one more trial before stopping")
+    text = "another trial is expected to gain less than it costs"
+    return _refusal(study, gain, next_cost, Stop.WORTH, text)
 
 
-def _wait_or_stop(study: Study, gain: float, cost: float, reason: str) -> Decision:
-    return Decision(Action.HOLD if study.in_flight else Action.STOP, gain, cost, reason)
+def _refusal(study: Study, gain: float, cost: float, stop: Stop, reason: str) -> Decision:
+    return Decision(Action.HOLD if study.in_flight else Action.STOP, gain, cost, reason, stop)
+
+
+def _refused_before(rule: Rule, finished: tuple[Finished, ...], next_cost: float) -> bool:
+    """Whether the rule would have refused at each of the `patience` - 1 states before this one."""
+    before = [finished[: len(finished) - back] for back in range(1, rule.patience)]
+    return all(_refuses(rule, earlier, next_cost) for earlier in before)
+
+
+def _refuses(rule: Rule, finished: tuple[Finished, ...], next_cost: float) -> bool:
+    enough = sum(trial.score is not None for trial in finished) >= rule.least_trials
+    return enough and expected_gain(rule, finished, 0) <= next_cost
+
+
+def cost_of_next(finished: tuple[Finished, ...], running: tuple[float, ...], default: float) -> float:
+    """Expected cost of one more trial: the mean over the recent ones, and over those that run.
+
+    Args:
+        finished: trials in order.
+        running: what each trial in flight cost so far; it counts as at least the mean, so that the slow ones are not
+            forgotten while the quick ones end.
+        default: what to expect while no trial has finished.
+    """
+    recent = _recent(finished)
+    mean = sum(trial.cost for trial in recent) / len(recent) if recent else default
+    total = mean * len(recent) + sum(max(cost, mean) for cost in running)
+    return total / (len(recent) + len(running)) if recent or running else default
+
+
+def seconds_left(finished: tuple[Finished, ...], elapsed_s: float) -> float:
+    """Seconds that a trial is expected to need beyond the `elapsed_s` it has run: E[T - e | T > e], T log-normal."""
+    logs = np.log([max(trial.seconds, 1e-9) for trial in finished if trial.score is not None])
+    mean = float(logs.mean())
+    spread = float(((logs - mean) ** 2).sum()) + LENGTH_WEIGHT * LENGTH_SD**2
+    sd = math.sqrt(spread / (len(logs) + LENGTH_WEIGHT))
+    whole = math.exp(mean + sd * sd / 2)
+    if elapsed_s <= 0:
+        return whole
+    reach = (math.log(elapsed_s) - mean) / sd
+    longer = math.erfc(reach / math.sqrt(2)) / 2
+    if longer < 1e-12:  # far out in the tail the hazard is about (log e - mean) / (sd^2 e)
+        return elapsed_s * sd / max(reach, 1.0)
+    return max(whole * math.erfc((reach - sd) / math.sqrt(2)) / 2 / longer - elapsed_s, 0.0)
+
+
+def is_too_long(rule: Rule, study: Study, elapsed_s: float, price_per_s: float) -> bool:
+    """Whether a trial that has run for `elapsed_s` is expected to cost more from here than it may gain.
+
+    A trial that was launched to learn from (too few scores to judge, or one more before stopping) is taken to be worth
+    the price of an average one: otherwise it would be ended as soon as it began.
+    """
+    scored = sum(trial.score is not None for trial in study.finished)
+    if scored < CAP_AFTER:
+        return False
+    gain = expected_gain(rule, study.finished, max(study.in_flight - 1, 0))
+    if scored < rule.least_trials or study.in_flight <= 1:
+        gain = max(gain, price_per_s * seconds_left(study.finished, 0.0))
+    return gain < price_per_s * seconds_left(study.finished, elapsed_s)
 
 
 def expected_gain(rule: Rule, finished: tuple[Finished, ...], in_flight: int) -> float:
@@ -181,17 +245,19 @@ def stop_points(rule: Rule, finished: tuple[Finished, ...]) -> dict[str, int]:
     """After how many trials the rule would have stopped for a third, all and three times the value."""
     found = {}
     for name, factor in (("V/3", 1 / 3), ("V", 1.0), ("3V", 3.0)):
-        scaled = replace(rule, value=rule.value * factor, budget=None, most_trials=len(finished) + 1)
-        found[name] = next(
-            (n for n in range(rule.least_trials, len(finished)) if _stops(scaled, finished[:n])), len(finished)
-        )
+        scaled = replace(rule, value=rule.value * factor, most_trials=len(finished) + 1)
+        states = (Study(finished[:n]) for n in range(rule.least_trials, len(finished)))
+        stops = (len(s.finished) for s in states if decide(scaled, s, _mean_cost(s.finished)).action is Action.STOP)
+        found[name] = next(stops, len(finished))
     return found
 
 
-def _stops(rule: Rule, finished: tuple[Finished, ...]) -> bool:
-    recent = finished[-max(WINDOW_LEAST, int(WINDOW_SHARE * len(finished))) :]
-    cost = sum(trial.cost for trial in recent) / len(recent)
-    return expected_gain(rule, finished, 0) <= cost
+def _mean_cost(finished: tuple[Finished, ...]) -> float:
+    return cost_of_next(finished, (), math.inf)
+
+
+def _recent(finished: tuple[Finished, ...]) -> tuple[Finished, ...]:
+    return finished[-max(WINDOW_LEAST, int(WINDOW_SHARE * len(finished))) :]
 
 
 def _scores(finished: tuple[Finished, ...]) -> Array:

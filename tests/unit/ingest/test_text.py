@@ -213,6 +213,7 @@ def test_for_any_bytes_the_counts_add_up_and_nothing_escapes(body: bytes) -> Non
 
 
 @given(st.one_of(st.binary(max_size=300), noise))
+@example(b'\n",,')
 @settings(max_examples=120, deadline=None)
 def test_every_line_with_content_is_a_record_or_part_of_one(body: bytes) -> None:
     batch = check_one(b"a,b,c\n" + body, FREE)

@@ -1,15 +1,19 @@
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from tests.studies import PIPELINES, model, rows, share
 
+from filiera.core.asset import Code, Frame, Port, Split
 from filiera.errors import UsageError, WorkError
 from filiera.runner import fit, predict
+from filiera.runner.fit import fit_arguments
 from filiera.runner.matrix import unpack
-from filiera.train.split import refit_range, windows
-from filiera.train.study import fit_arguments
+from filiera.train.split import fold_windows, refit_range, windows
+
+FITTING = str(Path(__file__).parents[1] / "train")
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +57,56 @@ def test_a_trainer_gets_older_rows_to_train_and_newer_to_validate_and_never_the_
     assert len(seen["valid"]) == len(train) // 5
     assert list(seen["train"].columns) == ["wind", "gust", "power"]
     assert value["score"] > 0
+
+
+@pytest.mark.parametrize("frame", [Frame.NUMPY, Frame.PANDAS])
+def test_a_trainer_gets_views_of_the_shared_rows(monkeypatch, frame):
+    monkeypatch.syspath_prepend(FITTING)
+    definition = model(
+        form="trainer", space=(), inputs=(Port("rows", frame),),
+        code=Code(module="fitting", name="keeps_what_it_got", digest="", manifest={}),
+    )  # fmt: skip
+    buffer, matrix = share(rows(), definition, joined=True)
+    arguments = fit_arguments(definition, {}, windows(definition.split, matrix.time))
+    view = buffer.view()
+    fit.fit_trial(arguments, [view], print)
+    mapped, last = fit.map_rows(view), windows(definition.split, matrix.time)[-1]
+    for name, part in sys.modules["fitting"].seen.items():
+        values = part if frame is Frame.NUMPY else part.to_numpy()
+        assert np.shares_memory(values, mapped.xy), name
+        assert values.shape[1] == len(definition.features) + 1
+        assert not values.flags.writeable
+    train = mapped.between(last.train_low, last.train_high)
+    values = np.vstack([np.asarray(part) for part in sys.modules["fitting"].seen.values()])
+    np.testing.assert_array_equal(values, np.column_stack([mapped.x[train], mapped.y[train]]))
+
+
+@pytest.mark.parametrize("frame", list(Frame)[:4])
+def test_a_trainer_is_fitted_the_same_in_both_layouts_and_every_frame(monkeypatch, frame):
+    monkeypatch.syspath_prepend(FITTING)
+    definition = model(
+        form="trainer", space=(), inputs=(Port("rows", frame),),
+        code=Code(module="fitting", name="keeps_what_it_got", digest="", manifest={}),
+    )  # fmt: skip
+    seen = []
+    for joined in (False, True):
+        buffer, matrix = share(rows(), definition, joined=joined)
+        arguments = fit_arguments(definition, {}, windows(definition.split, matrix.time))
+        fit.fit_trial(arguments, [buffer.view()], print)
+        seen.append([np.asarray(part) for part in sys.modules["fitting"].seen.values()])
+    for apart, together in zip(*seen, strict=True):
+        np.testing.assert_array_equal(apart, together)
+
+
+def test_folds_train_on_every_row_but_those_of_one_range():
+    definition = model(split=Split(kind="folds", windows=4))
+    buffer, matrix = share(rows().drop_columns(["at"]), definition, time=None)
+    value = fit.fit_trial(
+        fit_arguments(definition, {"alpha": 1.0}, fold_windows(definition.split)), [buffer.view()], print
+    )
+    train, test = matrix.split(fold_windows(definition.split)[0])
+    assert len(train) + test.stop - test.start == len(matrix.y)
+    assert len(value["window_scores"]) == 4
 
 
 def test_a_trainer_may_return_a_listed_model_and_is_packaged():

@@ -7,9 +7,10 @@ from tests.engines import DirectEngine
 from tests.studies import ALPHA, TrialList, model, request, rows, share
 
 from filiera.core.asset import Parameter
-from filiera.core.trial import Trial, TrialState
-from filiera.errors import WorkError
-from filiera.train.propose import default_settings, fit_to_space, propose
+from filiera.core.trial import Stop, Trial, TrialState
+from filiera.errors import NoSpaceError, WorkError
+from filiera.runner.fit import default_settings
+from filiera.train.propose import fit_to_space, propose
 from filiera.train.split import refit_range
 from filiera.train.study import refit, run_study
 from filiera.train.worth import Rule
@@ -20,7 +21,7 @@ SPACE = (ALPHA, LEAVES, KIND, Parameter(name="depth", kind="fixed", choices=(3,)
 
 
 def keep_going(best):
-    return Rule(value=1e9, best_possible=None)
+    return Rule(value=1e9, noise=1e-12, best_possible=None)
 
 
 def price(seconds):
@@ -115,20 +116,12 @@ def test_a_function_that_never_works_stops_after_five_trials_and_says_why(name, 
     assert len(recorder.trials) == (5 if space else 1)
 
 
-def test_a_hard_budget_is_never_passed():
-    def rule(best):
-        return Rule(value=1e9, budget=7.5e-6, best_possible=None)
-
-    outcome = study(request(model()), DirectEngine(3), TrialList(), rule=rule)
-    assert sum(trial.cost_nano for trial in outcome.trials) <= 7500
-    assert "budget" in outcome.stop_reason
-    assert len(outcome.trials) == 7
-
-
 def test_a_study_stops_when_another_trial_is_not_worth_its_price():
     outcome = study(request(model(trials=40)), DirectEngine(2), TrialList(), rule=lambda best: Rule(value=0.0))
-    assert len(outcome.trials) == 10
+    scored = [trial for trial in outcome.trials if trial.score is not None]
+    assert len(scored) == 11  # ten to judge from, and one more after the first refusal
     assert "less than it costs" in outcome.stop_reason
+    assert outcome.stop is Stop.WORTH
 
 
 def test_more_trials_continue_the_same_study():
@@ -160,6 +153,33 @@ def test_a_model_without_a_search_is_one_trial():
     outcome = study(request(model(space=())), DirectEngine(2), TrialList())
     assert len(outcome.trials) == 1
     assert outcome.stop_reason == "there is nothing to search"
+    assert outcome.stop is Stop.SPACE
+
+
+def test_in_free_order_a_study_looks_at_every_finished_trial_and_goes_on_after_an_interruption():
+    asked = request(model(trials=14), lag=None)
+    recorder = TrialList()
+    stopped = study(asked, StopsAfter(5), recorder)
+    assert stopped.state == "interrupted"
+    outcome = study(asked, DirectEngine(2), recorder, earlier=recorder.list_trials())
+    assert len(outcome.trials) == 14
+    assert all(trial.state is TrialState.DONE for trial in outcome.trials)
+    ended = [replace(trial, state=TrialState.DONE, score=float(trial.number)) for trial in outcome.trials[:13]]
+    running = [*ended[:12], replace(ended[12], state=TrialState.RUNNING, score=None)]
+    assert propose(SPACE[:1], 3, 13, running, None) == propose(SPACE[:1], 3, 13, running[::-1], None)
+    seen = [replace(ended[11], score=-99.0) if t.number == 11 else t for t in running]
+    assert propose(SPACE[:1], 3, 13, seen, None) != propose(SPACE[:1], 3, 13, running, None)
+
+
+def test_an_error_of_the_coordinator_leaves_an_idle_engine():
+    class Full(TrialList):
+        def finish_trials(self, trials):
+            raise NoSpaceError("ledger.no_space", "the disk is full")
+
+    engine = DirectEngine(2)
+    with pytest.raises(NoSpaceError):
+        study(request(model()), engine, Full())
+    assert engine.waiting == []
 
 
 def test_the_final_fit_gives_the_same_package_twice():
