@@ -5,23 +5,24 @@ Everything comes out as frozen values, once. Nothing else in filiera looks at fi
 
 from __future__ import annotations
 
-import keyword
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from filiera import settings_check as check
 from filiera.core.contract import OPEN, PERSONAL, Column, ColumnType, Contract, FileFormat, Reading
 from filiera.core.money import Money
-from filiera.core.units import known_units, nearest_unit
-from filiera.errors import NotFoundError, nearest
+from filiera.errors import NotFoundError
 from filiera.places import SETTINGS_FILE, STATE_FOLDER
-from filiera.tomlread import Document, Section
+from filiera.tomlread import Document, Section, decode, shown
 
-_NAME = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
-_DASHED = re.compile(r"^[a-z0-9][a-z0-9_-]{0,62}$")
+#: What `[prices]` may override; `cost.prices` knows what they mean.
+PRICES = ("watts_per_busy_core", "energy_per_kwh", "wear_per_core_hour", "waiting_per_hour")
+_LARGEST_RECORD_BYTES = 1 << 30
+_MOST_TRIALS = 1_000_000
 _BUDGET = re.compile(r"^\s*(.+?)\s+per\s+month\s*$")
 
 
@@ -75,6 +76,11 @@ class Settings:
     environments: Mapping[str, EnvironmentRules]
     prices: Mapping[str, Any]  #: overrides of the price list
     digest: str  #: of the file's text
+    document: Document = field(repr=False, compare=False)  #: still knows its lines
+
+    def where(self, *path: str) -> str:
+        """`filiera.toml:LINE` of a setting, such as `where("project", "currency")`; of its table when it is absent."""
+        return self.document.where(path)
 
     @property
     def state(self) -> Path:
@@ -90,13 +96,14 @@ def load(root: Path) -> Settings:
     """Read `filiera.toml` of the project in `root`.
 
     Raises:
-        SettingsError: unknown key, wrong type, unknown unit, missing key or time column; with file and line.
+        SettingsError: no UTF-8, no TOML, an unknown key, a wrong type or value, keys that do not fit each other; with
+            file and line.
         NotFoundError: there is no settings file.
     """
     path = root / SETTINGS_FILE
     if not path.is_file():
         raise NotFoundError("project.not_found", f"no {SETTINGS_FILE} in {root}", next="`filiera init DIR` makes one")
-    return parse(root, path.read_text(encoding="utf-8"))
+    return parse(root, decode(SETTINGS_FILE, path.read_bytes()))
 
 
 def parse(root: Path, text: str) -> Settings:
@@ -105,127 +112,84 @@ def parse(root: Path, text: str) -> Settings:
 
     document = Document.parse(SETTINGS_FILE, text)
     top = document.root()
+    if "project" not in top.values:
+        raise top.missing("project", "there is no [project]", "[project] with name, owner and purposes")
     project = _project(top.table("project"))
     settings = Settings(
         root=root,
         project=project,
-        sources=MappingProxyType({n: _source(_asset_name(s, n), s) for n, s in top.tables("source")}),
-        models=MappingProxyType({n: _model(_named(s, n), project) for n, s in top.tables("model")}),
-        environments=MappingProxyType({n: _environment(s) for n, s in top.tables("environment")}),
-        prices=MappingProxyType(dict(top.table("prices").values)),
+        sources=MappingProxyType({name: _source(name, section) for name, section in top.tables("source")}),
+        models=MappingProxyType({name: _model(name, section, project) for name, section in top.tables("model")}),
+        environments=MappingProxyType(
+            {name: _environment(name, section) for name, section in top.tables("environment")}
+        ),
+        prices=MappingProxyType(check.check_prices(top.table("prices"), PRICES)),
         digest=digest("settings", 1, text.encode()),
+        document=document,
     )
     top.finish()
     return settings
 
 
-def _named(section: Section, name: str) -> Section:
-    _asset_name(section, name)
-    return section
-
-
-def _asset_name(section: Section, name: str) -> str:
-    if not _NAME.match(name) or keyword.iskeyword(name):
-        raise section.error(
-            "",
-            f"`{name}` cannot be a name",
-            code="settings.bad_name",
-            expected="a letter, then letters, digits and _; lower case; no word of Python",
-        )
-    return name
-
-
 def _project(section: Section) -> Project:
-    purposes = section.texts("purposes")
-    if not purposes:
-        raise section.error("purposes", "no purpose is declared", expected='at least one, such as ["power-forecast"]')
-    for purpose in purposes:
-        if not _DASHED.match(purpose):
-            raise section.error(
-                "purposes", f"`{purpose}` cannot be a purpose", expected="lower case letters, digits, - and _"
-            )
-    owner = section.text("owner")
-    if not owner.strip():
-        raise section.error("owner", "the owner is empty", expected="a person or team who answers for the project")
     currency = section.text("currency", "EUR")
     project = Project(
         name=section.text("name"),
-        owner=owner,
-        purposes=purposes,
+        owner=section.text("owner"),
+        purposes=section.texts("purposes"),
         currency=currency,
-        monthly_budget=section.parsed("budget", _monthly, "an amount, such as '40 EUR per month'", None),
+        monthly_budget=section.parsed("budget", _monthly, f"such as '40 {currency} per month'", None),
         python=section.text("python", None),
     )
-    if project.monthly_budget and project.monthly_budget.currency != currency:
-        raise section.error("budget", f"the budget is not in {currency}", expected=f"an amount in {currency}")
     section.finish()
+    check.check_word(section, "name", project.name, "the name of a project")
+    check.check_owner(section, project.owner)
+    if not project.purposes:
+        raise section.error("purposes", "no purpose is declared", expected='at least one, such as ["power-forecast"]')
+    for purpose in project.purposes:
+        check.check_word(section, "purposes", purpose, "a purpose")
+    check.check_currency(section, currency)
+    check.check_budget(section, project.monthly_budget, currency)
+    check.check_python(section, project.python)
     return project
 
 
 def _monthly(text: str) -> Money:
     match = _BUDGET.match(text)
     if not match:
-        raise ValueError("not a budget")
+        raise ValueError("it does not say per which time")
     return Money.of(match[1])
 
 
-def _model(section: Section, project: Project) -> ModelRules:
+def _model(name: str, section: Section, project: Project) -> ModelRules:
+    check.check_name(section, name)
     rules = ModelRules(
         worth=section.text("worth", None),
         stop=section.text("stop", None),
-        trials=section.whole("trials", None),
-        budget=section.parsed("budget", Money.of, "an amount, such as '5 EUR'", None),
-        minimum_gain=float(section.number("minimum_gain", 0.0)),
+        trials=section.whole("trials", None, least=1, most=_MOST_TRIALS),
+        budget=section.parsed("budget", Money.of, f"an amount, such as '5 {project.currency}'", None),
+        minimum_gain=float(section.number("minimum_gain", 0.0, least=0)),
     )
-    if rules.worth and rules.stop:
-        raise section.error("stop", "`worth` and `stop` say the same thing twice", expected="one of them")
-    if rules.trials is not None and rules.trials < 1:
-        raise section.error("trials", "`trials` is below 1", expected="1 or more", found=str(rules.trials))
-    if rules.budget and rules.budget.currency != project.currency:
-        raise section.error("budget", f"the budget is not in {project.currency}", expected=f"{project.currency}")
     section.finish()
+    check.check_worth(section, rules.worth, rules.stop, project.currency)
+    check.check_budget(section, rules.budget, project.currency)
     return rules
 
 
-def _environment(section: Section) -> EnvironmentRules:
-    rules = EnvironmentRules(approvals=section.whole("approvals", 0))
+def _environment(name: str, section: Section) -> EnvironmentRules:
+    check.check_word(section, "", name, "an environment")
+    rules = EnvironmentRules(approvals=section.whole("approvals", 0, most=100))
     section.finish()
     return rules
 
 
 def _source(name: str, section: Section) -> Source:
+    check.check_name(section, name)
     columns = tuple(_column(column, values) for column, values in section.tables("columns"))
-    if not columns:
-        raise section.error(
-            "columns", f"source {name} declares no column", next=f"`filiera adopt` writes [source.{name}]"
-        )
-    names = [column.name for column in columns]
-    device, time = section.text("device", None), section.text("time", None)
-    key = section.texts("key", None)
-    if key is None:
-        if device is None or time is None:
-            raise section.error(
-                "device" if device is None else "time",
-                f"source {name} has no key",
-                code="settings.missing_key",
-                expected='`device` and `time`, or `key = ["..."]`',
-            )
-        key = (device, time)
-    for word, used in (("device", device), ("time", time), *(("key", part) for part in key)):
-        if used is not None and used not in names:
-            raise section.error(
-                word,
-                f"`{word}` names a column that is not declared",
-                expected=", ".join(names),
-                found=used,
-                next=nearest(used, names),
-            )
-    kinds = {column.name: column for column in columns}
-    if time is not None and kinds[time].type is not ColumnType.TIME:
-        raise section.error("time", f"column {time} is not of type time", expected='type = "time"')
+    device, time, key = section.text("device", None), section.text("time", None), section.texts("key", None)
     contract = Contract(
         columns=columns,
-        key=tuple(key),
+        key=(device, time) if key is None else key,
         time=time,
         device=device,
         reading=_reading(section),
@@ -234,85 +198,62 @@ def _source(name: str, section: Section) -> Source:
     )
     source = Source(name=name, pattern=section.text("from"), contract=contract)
     section.finish()
+    if not columns:
+        raise section.missing("columns", f"source {name} declares no column", f"`filiera adopt` writes [source.{name}]")
+    if key is None and (device is None or time is None):
+        wanted = '`device` and `time`, or `key = ["..."]`'
+        raise section.missing("time" if time is None else "device", f"source {name} has no key", wanted)
+    check.check_pattern(section, source.pattern)
+    check.check_reading(section, contract.reading)
+    check.check_key(section, contract)
     return source
 
 
 def _reading(section: Section) -> Reading:
     default = Reading()
-    reading = Reading(
+    return Reading(
         format=FileFormat(section.choice("file_format", tuple(FileFormat), default.format.value)),
         delimiter=section.text("delimiter", default.delimiter),
         decimal=section.choice("decimal", (".", ","), default.decimal),
         encoding=section.choice("encoding", ("utf-8", "cp1252"), default.encoding),
         null=tuple(dict.fromkeys(("", *section.texts("null", ())))),
-        max_record_bytes=section.whole("max_record_bytes", default.max_record_bytes),
+        max_record_bytes=section.whole(
+            "max_record_bytes", default.max_record_bytes, least=1, most=_LARGEST_RECORD_BYTES
+        ),
     )
-    if len(reading.delimiter) != 1:
-        raise section.error("delimiter", "the delimiter is not one character", found=repr(reading.delimiter))
-    return reading
 
 
 def _column(name: str, section: Section) -> Column:
-    _asset_name(section, name)
+    check.check_name(section, name)
     kind = ColumnType(section.choice("type", tuple(ColumnType), ColumnType.FLOAT.value))
-    origin = section.raw("from", name)
-    low, high = _range(section)
+    low, high = check.range_of(section)
     column = Column(
         name=name,
-        origin=(origin,) if isinstance(origin, str) else tuple(origin),
+        origin=_origin(section, name, kind),
         type=kind,
-        unit=_unit(section, "unit"),
-        from_unit=_unit(section, "from_unit"),
+        unit=check.unit_of(section, "unit"),
+        from_unit=check.unit_of(section, "from_unit"),
         low=low,
         high=high,
         optional=section.flag("optional", False),
         values=section.texts("values", ()),
-        zone=_zone(section),
+        zone=check.zone_of(section),
         format=section.text("format", None),
         fold=section.choice("fold", ("order",), None),
         column_class=section.choice("class", (OPEN, PERSONAL), OPEN),
     )
     section.finish()
-    if not all(isinstance(part, str) and part for part in column.origin) or not column.origin:
-        raise section.error("from", f"`from` of column {name} is no column name", expected="a text or a list of texts")
-    if len(column.origin) > 1 and kind is not ColumnType.TIME:
-        raise section.error("from", "only a time is composed of several columns", expected="one raw column name")
+    check.check_column(section, column)
     return column
 
 
-def _range(section: Section) -> tuple[float | None, float | None]:
-    pair = section.raw("range", None)
-    if pair is None:
-        return None, None
-    numbers = isinstance(pair, list) and len(pair) == 2 and all(type(value) in (int, float) for value in pair)
-    if not numbers or not pair[0] <= pair[1]:
-        raise section.error("range", "`range` is no range", expected="[least, greatest]", found=repr(pair))
-    return float(pair[0]), float(pair[1])
-
-
-def _unit(section: Section, key: str) -> str | None:
-    unit: str | None = section.text(key, None)
-    if unit is not None and unit not in known_units():
+def _origin(section: Section, name: str, kind: ColumnType) -> tuple[str, ...]:
+    raw = section.raw("from", name)
+    parts = raw if isinstance(raw, list) else [raw]
+    if not parts or not all(isinstance(part, str) and part for part in parts):
         raise section.error(
-            key,
-            f"`{unit}` is no unit that filiera knows",
-            code="settings.unknown_unit",
-            found=repr(unit),
-            next=nearest_unit(unit),
+            "from", f"`from` of column {name} is no column name", expected="a text or a list of texts", found=shown(raw)
         )
-    return unit
-
-
-def _zone(section: Section) -> str | None:
-    from zoneinfo import available_timezones
-
-    zone: str | None = section.text("zone", None)
-    if zone is not None and zone not in available_timezones():
-        raise section.error(
-            "zone",
-            f"`{zone}` is no time zone",
-            found=repr(zone),
-            expected="an IANA name such as Europe/Paris",
-            next=nearest(zone, available_timezones()),
-        )
-    return zone
+    if len(parts) > 1 and kind is not ColumnType.TIME:
+        raise section.error("from", "only a time is composed of several columns", expected="one raw column name")
+    return tuple(parts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import math
 import re
 import tomllib
 from collections.abc import Callable, Iterator
@@ -13,6 +15,42 @@ from filiera.errors import SettingsError, nearest
 _HEADER = re.compile(r"^\s*\[\[?\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?$")
 _ENTRY = re.compile(r"^\s*((?:[\w-]+|\"[^\"]*\"|'[^']*')(?:\s*\.\s*(?:[\w-]+|\"[^\"]*\"|'[^']*'))*)\s*=")
 _PART = re.compile(r"\"([^\"]*)\"|'([^']*)'|([\w-]+)")
+_BOM = b"\xef\xbb\xbf"
+_WIDE = (b"\xff\xfe", b"\xfe\xff")  #: how a file in UTF-16 begins
+_LARGEST = 1e300  #: beyond it, sums of a few overflow
+_FOUND_LETTERS = 120  #: of a wrong value, in a complaint
+
+
+def decode(name: str, raw: bytes) -> str:
+    """The text of a settings file; a byte order mark, which Notepad writes, is skipped.
+
+    Raises:
+        SettingsError: the bytes are not UTF-8; names the first line that is not.
+    """
+    try:
+        return raw.removeprefix(_BOM).decode("utf-8")
+    except UnicodeDecodeError as error:
+        wide = raw.startswith(_WIDE)
+        bad = 0 if wide else error.start + (len(_BOM) if raw.startswith(_BOM) else 0)
+        raise SettingsError(
+            "settings.encoding",
+            f"the file is not UTF-8 but {'UTF-16' if wide else 'some other encoding, such as cp1252'}",
+            expected="UTF-8, as TOML prescribes",
+            found=f"byte 0x{raw[bad]:02x}",
+            next="save the file as UTF-8 in your editor, or type the marked letters of that line anew",
+            where=f"{name}:{raw.count(10, 0, bad) + 1}",
+        ) from error
+
+
+def _toml_advice(error: str) -> str:
+    """What to do about the parser's message, for the mistakes that people make most."""
+    if "Invalid value" in error or "after a statement" in error:
+        return "put texts in quotes, and one setting on a line"
+    if "backslash" in error or "escape" in error or "hex value" in error or "Unescaped" in error:
+        return r"write paths with /, or in single quotes: 'C:\data\file.csv'"
+    if "twice" in error or "overwrite" in error or "mutate" in error:
+        return "the same key or [table] is there already, further up: keep one of them"
+    return "mend the line and run again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +66,18 @@ class Document:
         """Parse TOML.
 
         Raises:
-            SettingsError: the text is not TOML; the parser's message names the line.
+            SettingsError: the text is not TOML; names the line.
         """
         try:
             return cls(name, text, tomllib.loads(text))
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:  # also a number of thousands of digits, and endless brackets
             line = re.search(r"line (\d+)", str(error))
-            where = f"{name}:{line[1]}" if line else name
+            number = line[1] if line else max(1, len(text.splitlines()))
             raise SettingsError(
-                "settings.not_toml", f"cannot be read as TOML: {error}", next="mend the line and run again", where=where
+                "settings.not_toml",
+                f"cannot be read as TOML: {error}",
+                next=_toml_advice(str(error)),
+                where=f"{name}:{number}",
             ) from error
 
     def where(self, path: tuple[str, ...]) -> str:
@@ -61,6 +102,15 @@ class Document:
         return Section(self, (), self.values)
 
 
+def shown(value: Any) -> str:
+    """A wrong value as a complaint shows it: in one line, cut where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no number of more than some thousand digits
+        return "a number of thousands of digits"
+    return text if len(text) <= _FOUND_LETTERS else f"{text[:_FOUND_LETTERS]}..."
+
+
 def _split(dotted: str) -> tuple[str, ...]:
     return tuple(a or b or c for a, b, c in _PART.findall(dotted))
 
@@ -82,26 +132,40 @@ class Section:
         self._asked.add(key)
         if key not in self.values:
             if default is ...:
-                raise self.error(
-                    key, f"[{'.'.join(self.path)}] lacks `{key}`", code="settings.missing_key", expected=wanted
-                )
+                raise self.missing(key, f"[{'.'.join(self.path)}] lacks `{key}`", wanted)
             return default
         value = self.values[key]
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise self.error(key, f"`{key}` has the wrong type", expected=wanted, found=repr(value))
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind not in (bool, object)):
+            raise self.error(key, f"`{key}` has the wrong type", expected=wanted, found=shown(value))
         return value
+
+    def missing(self, key: str, message: str, wanted: str) -> SettingsError:
+        """A SettingsError about a key that is not there; a key that may be its misspelling is named."""
+        close = difflib.get_close_matches(key, self.values.keys() - self._asked, n=1)
+        advice = f"`{close[0]}` is there: did you mean {key}?" if close else ""
+        found = close[0] if close else key
+        return self.error(found, message, code="settings.missing_key", expected=wanted, next=advice)
 
     def text(self, key: str, default: Any = ...) -> Any:
         """A text, or `default` when the key is absent (no default = required)."""
         return self._take(key, str, "a text in quotes", default)
 
-    def whole(self, key: str, default: Any = ...) -> Any:
-        """A whole number."""
-        return self._take(key, int, "a whole number", default)
+    def whole(self, key: str, default: Any = ..., *, least: int = 0, most: int = 10**9) -> Any:
+        """A whole number from `least` to `most`."""
+        value = self._take(key, int, "a whole number", default)
+        if value is not default and not least <= value <= most:
+            raise self.error(
+                key, f"`{key}` is out of range", expected=f"a whole number from {least} to {most}", found=shown(value)
+            )
+        return value
 
-    def number(self, key: str, default: Any = ...) -> Any:
-        """A number."""
-        return self._take(key, (int, float), "a number", default)
+    def number(self, key: str, default: Any = ..., *, least: float = -math.inf) -> Any:
+        """A finite number of at least `least`."""
+        value = self._take(key, (int, float), "a number", default)
+        if value is not default and not (least <= value and abs(value) <= _LARGEST):
+            bound = "a finite number" if least == -math.inf else f"a number of at least {least:g}"
+            raise self.error(key, f"`{key}` is out of range", expected=bound, found=shown(value))
+        return value
 
     def flag(self, key: str, default: Any = ...) -> Any:
         """True or false."""
@@ -113,7 +177,9 @@ class Section:
         if values is default and default is not ...:
             return default
         if not all(isinstance(value, str) for value in values):
-            raise self.error(key, f"`{key}` holds something else than texts", expected="a list of texts")
+            raise self.error(
+                key, f"`{key}` holds something else than texts", expected="a list of texts", found=shown(values)
+            )
         return tuple(values)
 
     def choice(self, key: str, allowed: tuple[str, ...], default: Any = ...) -> Any:
@@ -124,7 +190,7 @@ class Section:
                 key,
                 f"`{key}` is not one of its words",
                 expected=" or ".join(allowed),
-                found=repr(value),
+                found=shown(value),
                 next=nearest(value, allowed),
             )
         return value
@@ -137,7 +203,7 @@ class Section:
         try:
             return parse(text)
         except ValueError as error:
-            raise self.error(key, f"`{key}`: {error}", expected=wanted, found=repr(text)) from error
+            raise self.error(key, f"`{key}`: {error}", expected=wanted, found=shown(text)) from error
 
     def raw(self, key: str, default: Any = ...) -> Any:
         """Any value; the caller checks it."""
@@ -146,6 +212,10 @@ class Section:
     def table(self, key: str) -> Section:
         """A nested table; an empty one when absent."""
         return Section(self.document, (*self.path, key), self._take(key, dict, "a table", {}))
+
+    def below(self, *path: str) -> Section:
+        """A table somewhere below, for a complaint about it; it counts as asked for nowhere."""
+        return Section(self.document, (*self.path, *path), {})
 
     def tables(self, key: str) -> Iterator[tuple[str, Section]]:
         """The named tables below `key`, such as every `[source.NAME]`."""

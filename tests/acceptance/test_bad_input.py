@@ -100,6 +100,15 @@ def test_a_table_that_raises_stops_what_needs_it_and_tells_the_line(project: Pat
         ('purposes = ["testing"]', "purposes = []", "no purpose is declared"),
         ('owner = "tests"', "owner = 3", "wrong type"),
         ('device = "device"\n', "", "has no key"),
+        ('"data/*.csv"', '"data/**.csv"', "write **/*.csv"),
+        ('"data/*.csv"', '"/"', "names a folder"),
+        ('"data/*.csv"', '"https://me:hunter2@host/a.csv"', "is an address on a network"),
+        ('{ type = "time" }', '{ type = "time", format = "%Q" }', "%Q, which is no part of a time"),
+        ('unit = "kW"', 'unit = "kW", from_unit = "h"', "a unit of time"),
+        ('name = "small"', "name = small", "in quotes"),
+        ("[project]", "[projct]", "did you mean project?"),
+        ("[source.readings]\n", '[model.usage]\nworth = "a lot"\n[source.readings]\n', "`worth` is not understood"),
+        ("[source.readings]\n", "[prices]\nenergy_per_kwh = -1\n[source.readings]\n", "at least 0"),
     ],
 )
 def test_a_mistake_in_the_settings_is_told_with_file_and_line(project: Path, old: str, new: str, says: str) -> None:
@@ -110,6 +119,17 @@ def test_a_mistake_in_the_settings_is_told_with_file_and_line(project: Path, old
     assert done.returncode == 2
     assert "filiera.toml:" in done.stderr
     assert says in done.stderr
+    assert "hunter2" not in done.stderr
+
+
+def test_settings_in_another_encoding_name_the_line_in_every_command(project: Path) -> None:
+    text = projects.SETTINGS.replace('owner = "tests"', 'owner = "Jörg"')
+    (project / "filiera.toml").write_bytes(text.encode("cp1252"))
+    for words in (("plan",), ("status",), ("apply",), ("adopt", str(project / "data" / "part0.csv"), "--source", "x")):
+        done = filiera(*words, project=project, check=False)
+        assert (done.returncode, "filiera.toml:4: the file is not UTF-8" in done.stderr) == (2, True), words
+    (project / "filiera.toml").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    filiera("status", project=project)
 
 
 def test_mended_contract_releases_records_from_quarantine_and_the_counts_still_add_up(project: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,19 @@ def test_query_reads_an_old_snapshot_and_filters(project: Path) -> None:
         (("rollback",), 4, "no earlier release"),
         (("audit", "verify", "--checkpoint", "1:sha256:00"), 5, "differs from the checkpoint"),
         (("export", "readings", "out.xlsx"), 2, "csv, parquet or arrow"),
+        (("export", "readings", "/etc/passwd/x.csv"), 2, "is no folder"),
+        (("query", "readings", "--at", "²"), 2, "is no time"),
+        (("query", "readings", "--columns", "a,a"), 8, "did you mean at?"),
+        (("query", "readings", "--where", "device = 'A' and load > 1"), 2, "repeat --where"),
+        (("query", "readings", "--where", "at > 2024-01-01 10:00"), 2, "in quotes"),
+        (("query", "readings", "--where", "Load > 1"), 8, "did you mean load?"),
+        (("plan", "--environment", "../x"), 2, "names no environment"),
+        (("key", "restore"), 2, "no share was given"),
+        (("adopt", "nowhere.csv"), 8, "is not there"),
+        (("adopt", "/etc"), 8, "is a folder"),
+        (("adopt", "/etc/passwd", "--source", "A b"), 2, "cannot name a source"),
+        (("adopt", "/etc/passwd", "--from", "data/**.csv"), 2, "**/*.csv"),
+        (("adopt", "/etc/passwd", "--source", "readings"), 4, "filiera.toml:"),
     ],
 )
 def test_a_wrong_request_gets_a_sentence_and_its_status(
@@ -97,6 +112,79 @@ def test_export_writes_what_query_reads(project: Path, tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
     filiera("export", "readings", str(path), "--where", "load > 60", project=project)
     assert path.read_text().splitlines()[0].replace('"', "") == "device,at,load,temp_c"
+
+
+def test_quoted_values_may_hold_commas_and_a_column_may_be_asked_for_twice(project: Path) -> None:
+    words = ("query", "readings", "--columns", "load,load", "--where", "device in ('x,y', b)", "--limit", "1", "--json")
+    (row,) = filiera(*words, project=project).stdout.splitlines()
+    assert list(json.loads(row)) == ["load"]
+
+
+def test_an_error_that_nobody_foresaw_is_one_line_and_a_private_file(project: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys, filiera.workspace as w\n"
+        "def open(*_, **__): raise KeyError('what\\never')\n"
+        "w.Workspace.open = open\n"
+        "from filiera.cli import main\n"
+        "main()\n"
+    )
+    for root, folder in ((project, project / ".filiera"), (tmp_path, tmp_path)):
+        (tmp_path / "filiera.toml").touch()
+        words = [sys.executable, "-c", code, f"--project={root}", "status"]
+        environ = dict(os.environ) | {"TMPDIR": str(tmp_path)}
+        done = subprocess.run(words, capture_output=True, text=True, env=environ)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert "nobody foresaw" in done.stderr
+        assert "found: KeyError: 'what" in done.stderr
+        (log,) = folder.glob("error-*.log")
+        assert str(log) in done.stderr
+        assert "Traceback" in log.read_text()
+        assert log.stat().st_mode & 0o777 == 0o600
+        log.unlink()
+
+
+def test_doctor_runs_without_a_project_and_in_one_that_cannot_be_opened(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "filiera", "doctor"]
+    alone = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
+    assert (alone.returncode, "filiera init DIR" in alone.stdout) == (0, True)
+    root = tmp_path / "farm"
+    filiera("init", str(root), "--owner", "me", "--purpose", "testing", project=tmp_path)
+    key = next(path for path in keys_folder().iterdir() if filiera_id(root) in path.name)
+    key.chmod(0o644)
+    (root / ".filiera").chmod(0o755)
+    (root / "filiera.toml").write_bytes(b'[project]\nowner = "J\xf6rg"\n')
+    done = filiera("doctor", project=root, check=False)
+    assert done.returncode == 1
+    for advice in (f"chmod 600 {key}", f"chmod 700 {root / '.filiera'}", "filiera.toml:2", "audit log"):
+        assert advice in done.stdout
+
+
+def test_init_completes_a_folder_that_has_settings_and_refuses_a_whole_project(tmp_path: Path) -> None:
+    root = tmp_path / "cloned"
+    root.mkdir()
+    (root / "filiera.toml").write_text(projects.SETTINGS)
+    done = filiera("init", str(root), project=tmp_path)
+    assert "filiera.toml was there and is kept as it is" in done.stdout
+    assert filiera("plan", project=root, check=False).returncode == 0
+    again = filiera("init", str(root), project=tmp_path, check=False)
+    assert (again.returncode, "holds a project already" in again.stderr) == (4, True)
+
+
+def test_init_refuses_a_currency_that_is_none_and_may_be_repeated(tmp_path: Path) -> None:
+    words = ("init", str(tmp_path / "new"), "--owner", "me", "--purpose", "testing")
+    done = filiera(*words, "--currency", "euro", project=tmp_path, check=False)
+    assert (done.returncode, "such as --currency EUR" in done.stderr) == (2, True)
+    assert "project new" in filiera(*words, "--currency", "CHF", project=tmp_path).stdout
+
+
+def test_a_currency_that_was_changed_later_is_refused(tmp_path: Path) -> None:
+    root = projects.make(tmp_path / "small", days=2, files=1)
+    text = projects.SETTINGS.replace('owner = "tests"', 'owner = "tests"\ncurrency = "USD"')
+    (root / "filiera.toml").write_text(text)
+    done = filiera("status", project=root, check=False)
+    assert done.returncode == 2
+    assert "fixed when it is made" in done.stderr
 
 
 def test_doctor_finds_nothing_wrong(project: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from typing import NoReturn
 
 import click
 
@@ -87,12 +88,11 @@ def cli(ctx: click.Context, project: str | None) -> None:
 
 
 def main() -> None:
-    """Run the command line; the one place where an error becomes an exit status."""
+    """Run the command line; the one place where an error becomes an exit status, and none a traceback."""
     try:
         cli.main(standalone_mode=False)
     except FilieraError as error:
-        click.echo(f"error [{error.code}]: {error}", err=True)
-        sys.exit(error.exit_status)
+        _show(error)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:
@@ -105,3 +105,21 @@ def main() -> None:
         # the reader (such as `head`) has enough; keep the interpreter from complaining at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except Exception as error:
+        from filiera.cli.fault import told
+
+        _show(told(error, _named_project(sys.argv[1:])))
+
+
+def _show(error: FilieraError) -> NoReturn:
+    text = f"error [{error.code}]: {error}"
+    click.echo(text.encode(errors="backslashreplace").decode(), err=True)
+    sys.exit(error.exit_status)
+
+
+def _named_project(words: list[str]) -> str | None:
+    """`--project` as it stands on the command line."""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word == "--project" or word.startswith("--project="):
+            return word.partition("=")[2] or following
+    return None

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 
 import click
-
-from filiera.cli.opened import open_project
 
 
 @click.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="print one JSON list")
 @click.pass_obj
 def command(project: str | None, as_json: bool) -> None:
-    """Versions, ledger engine, space, modes and protection, and what to do about each finding.
+    """Versions, settings, ledger, space, modes, key, sources and protection, and what to do about each finding.
 
-    Exit status: 0; 1 when something is wrong.
+    Runs without a project, and in a project that cannot be opened. Exit status: 0; 1 when something is wrong.
     """
     from filiera.cli.output import show_json
+    from filiera.doctor import ERROR, diagnose
+    from filiera.workspace import key_file
 
-    with open_project(project) as workspace:
-        findings = workspace.doctor()
+    findings = list(diagnose(_root(project), lambda ledger: key_file(os.environ, ledger)))
     if as_json:
         show_json([finding.to_json() for finding in findings])
     else:
@@ -28,5 +29,18 @@ def command(project: str | None, as_json: bool) -> None:
             click.echo(f"  {finding.status:8}{finding.name}: {finding.found}")
             if finding.next:
                 click.echo(f"          {finding.next}")
-    if any(finding.status == "error" for finding in findings):
+    if any(finding.status == ERROR for finding in findings):
         sys.exit(1)
+
+
+def _root(project: str | None) -> Path | None:
+    """The project that is named, or the one here or above, if there is one."""
+    from filiera.errors import NotFoundError
+    from filiera.places import find_root
+
+    try:
+        return find_root(Path(project or ".").resolve())
+    except NotFoundError:
+        if project is not None:
+            raise
+        return None

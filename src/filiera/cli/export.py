@@ -29,6 +29,13 @@ def command(
     purpose: str | None,
 ) -> None:
     """Write rows as CSV, Parquet or Arrow; governed and logged like any read."""
+    from filiera.errors import UsageError
+
+    if not path.absolute().parent.is_dir():
+        raise UsageError(
+            "export.folder", f"{path.parent} is no folder", expected="a file in a folder that is there",
+            found=str(path), next="make the folder, or choose another place",
+        )  # fmt: skip
     names = [name.strip() for name in columns.split(",")] if columns else None
     with open_project(project) as workspace:
         count = workspace.export(table, path, format=form, at=at, columns=names, where=where, purpose=purpose)

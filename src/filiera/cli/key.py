@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -20,5 +21,19 @@ def command(project: str | None) -> None:
     from filiera.workspace import Workspace
 
     root = find_root(Path(project or ".").resolve())
-    path = Workspace.restore_key(root, click.prompt("One share"), click.prompt("Another share"))
+    path = Workspace.restore_key(root, _share("One share"), _share("Another share"))
     click.echo(f"key file {path} is there again")
+
+
+def _share(text: str) -> str:
+    from filiera.errors import UsageError
+
+    try:
+        share: str = click.prompt(text)
+    except click.Abort:
+        if sys.stdin.isatty():
+            raise
+        raise UsageError(
+            "key.no_share", "no share was given", expected="two shares, a line each, on standard input"
+        ) from None
+    return share

@@ -53,6 +53,9 @@ def command(project: str | None, as_json: bool) -> None:
 
 
 def _sources(sources: list[dict[str, Any]]) -> None:
+    if not sources:
+        click.echo("no source yet; `filiera adopt FILE` writes the contract of one")
+        return
     rows = [
         (s["name"], s["files"], s["rows_read"], s["accepted"], s["quarantined"], s["duplicates"], s["waiting"])
         for s in sources

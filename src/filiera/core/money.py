@@ -9,7 +9,22 @@ from functools import total_ordering
 from typing import Any
 
 NANO = 10**9
-_AMOUNT = re.compile(r"^\s*([+-]?[0-9][0-9_]*(?:\.[0-9]+)?)\s*([A-Z]{3})\s*$")
+LARGEST = 2**63 - 1  #: nano-units that the ledger holds: some nine milliards
+_NUMBER = r"([0-9]+(?:\.[0-9]+)?)"
+_AMOUNT = re.compile(r"^\s*([+-]?[0-9][0-9_]*(?:\.[0-9]+)?)\s*([A-Z]{3})\s*$", re.ASCII)
+_CURRENCY = re.compile(r"[A-Z]{3}")
+#: How a person says what accuracy is worth: `20 EUR per kW per month`, `0.1 kW costs more than 5 EUR`.
+WORTH = re.compile(rf"^\s*{_NUMBER}\s+([A-Z]{{3}})\s+per\s+(\S+)(\s+per\s+month)?\s*$")
+STOP = re.compile(rf"^\s*{_NUMBER}\s*(\S+)\s+costs\s+more\s+than\s+{_NUMBER}\s+([A-Z]{{3}})\s*$")
+
+
+def is_currency(text: str) -> bool:
+    """Whether a text has the form of a currency code. Source: ISO 4217, three capital letters.
+
+    >>> is_currency("EUR"), is_currency("euro")
+    (True, False)
+    """
+    return _CURRENCY.fullmatch(text) is not None
 
 
 @total_ordering
@@ -29,7 +44,7 @@ class Money:
         """Read `20 EUR`.
 
         Raises:
-            ValueError: not a number and a three-letter currency.
+            ValueError: not a number and a three-letter currency, or more than the ledger can hold.
         """
         match = _AMOUNT.match(text)
         if not match:
@@ -38,7 +53,10 @@ class Money:
             amount = Decimal(match[1].replace("_", ""))
         except InvalidOperation as error:
             raise ValueError(f"not an amount of money: {text!r}") from error
-        return cls(int((amount * NANO).to_integral_value(ROUND_HALF_EVEN)), match[2])
+        nano = int((amount * NANO).to_integral_value(ROUND_HALF_EVEN))
+        if abs(nano) > LARGEST:
+            raise ValueError(f"more than the ledger can hold, {LARGEST // NANO:,} {match[2]}")
+        return cls(nano, match[2])
 
     @classmethod
     def units(cls, amount: float, currency: str) -> Money:

@@ -2,43 +2,29 @@
 
 from __future__ import annotations
 
-import csv
-import json
+import lzma
+import zlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 
-from filiera.core.batch import SourceFile
-from filiera.core.contract import PERSONAL, Column, ColumnType, Contract, FileFormat, Reading
+from filiera.core.contract import PERSONAL, Column, ColumnType, Contract
 from filiera.errors import ContractError
 from filiera.ingest import guess
-from filiera.ingest.batch import Opener, check_file
 from filiera.ingest.draft import Draft, to_toml
+from filiera.ingest.form import Form, Opener, form_of
+from filiera.ingest.sample import Raw, Sample, names_of, raw_of, read_sample
 
-__all__ = ["Draft", "examine", "to_toml"]
+__all__ = ["Draft", "examine", "names_of", "to_toml"]
 
-SAMPLE_BYTES = 1 << 20  #: looked at for format, encoding and delimiter
-SAMPLE_ROWS = 250_000  #: looked at for types, ranges and keys
-_DELIMITERS = ",;\t|"
-_TIME_NAMES = {"time", "timestamp", "datetime", "date", "at", "ts", "when", "created", "start", "begin"}
 _DEVICE_NAMES = (
     "device", "turbine", "station", "machine", "sensor", "meter", "asset", "equipment", "pump", "node", "unit",
     "plant", "line", "vehicle", "experiment", "site", "location", "tag", "id", "name",
 )  # fmt: skip
 _CALENDAR = ("year", "month", "day", "hour", "minute", "second")
-
-
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    """Cells as texts, stripped, with null words as null; columns by raw name."""
-
-    cells: pl.DataFrame
-    reading: Reading
-    known: Mapping[str, ColumnType]  #: types that the file itself states (Parquet)
-    odd: int  #: records that are no records of this format
-    whole: bool
 
 
 def examine(path: Path, opened: Opener) -> Draft:
@@ -49,12 +35,32 @@ def examine(path: Path, opened: Opener) -> Draft:
         opened: opens it, decompressed.
 
     Raises:
-        ContractError: the file is empty, or is in none of the formats that filiera reads.
+        ContractError: the file is empty, cut off, or in none of the formats that filiera reads; says what it is.
     """
-    sample = _read(path, _reading(path, opened), opened)
+    try:
+        form = form_of(path, opened)
+        sample = read_sample(raw_of(path, form, opened))
+        contract, questions = _contract(sample)
+        told = _rehearsed(sample.raw, contract)
+    except (EOFError, lzma.LZMAError, zlib.error) as error:
+        raise ContractError(
+            "collect.file_truncated", "the compressed file cannot be read to its end", expected="a whole file",
+            found=str(error), where=path.name, next="copy it again",
+        ) from error  # fmt: skip
+    return Draft(
+        contract=contract,
+        comments={column.name: _comment(column, sample) for column in contract.columns},
+        notes=(*_notes(contract, sample), *_header_notes(form), *told),
+        questions=(*_header_questions(form), *questions, *_standing_questions()),
+    )
+
+
+# ---- what the columns hold
+
+
+def _contract(sample: Sample) -> tuple[Contract, tuple[str, ...]]:
+    """The contract, and what is open about it."""
     raws = sample.cells.columns
-    if sample.cells.is_empty():
-        raise _empty(path)
     moments, questions = _times(sample)
     columns = [_column(name, raw, sample, moments) for name, raw in zip(guess.asset_names(raws), raws, strict=True)]
     composed = _composed(sample, {column.name for column in columns})
@@ -64,188 +70,63 @@ def examine(path: Path, opened: Opener) -> Draft:
     device, key, asked = _key(columns, time, sample)
     columns = [replace(c, optional=False) if c.name in key else c for c in columns]
     contract = Contract(columns=tuple(columns), key=key, time=time, device=device, reading=sample.reading)
-    return Draft(
-        contract=contract,
-        comments={column.name: _comment(column, sample) for column in columns},
-        notes=_notes(contract, sample, raws),
-        questions=(*questions, *_zone_questions(contract), *asked, *_standing_questions()),
-    )
+    return contract, (*questions, *_zone_questions(contract), *_number_questions(contract, sample), *asked)
 
 
-# ---- how the file is written
-
-
-def _reading(path: Path, opened: Opener) -> Reading:
-    with opened(path) as stream:
-        head = stream.read(SAMPLE_BYTES)
-    if head.startswith(b"PAR1"):
-        return Reading(format=FileFormat.PARQUET)
-    if not head.removeprefix(b"\xef\xbb\xbf").strip():
-        raise _empty(path)
-    if b"\0" in head[:4096]:
-        raise ContractError(
-            "contract.encoding", "the file is no text in UTF-8 or cp1252, and no Parquet file",
-            expected="CSV, JSON lines or Parquet, plain or compressed", found=repr(head[:16]), where=path.name,
-            next="save it as CSV in UTF-8",
-        )  # fmt: skip
-    encoding, text = _decode(head)
-    if text.lstrip("\ufeff \t\r\n").startswith("{"):
-        return Reading(format=FileFormat.JSONL, encoding=encoding)
-    return Reading(format=FileFormat.CSV, encoding=encoding, delimiter=_delimiter(text.lstrip("\ufeff")))
-
-
-def _empty(path: Path) -> ContractError:
-    return ContractError(
-        "collect.file_empty",
-        "the file holds no records",
-        expected="a sample with a header and some records",
-        next="give a file that holds data",
-        where=path.name,
-    )
-
-
-def _decode(head: bytes) -> tuple[str, str]:
-    whole = head[: head.rfind(b"\n") + 1] or head
-    try:
-        return "utf-8", whole.decode("utf-8")
-    except UnicodeDecodeError:
-        return "cp1252", whole.decode("cp1252", "replace")
-
-
-def _delimiter(text: str) -> str:
-    """The mark that gives most lines as many fields as the header, and more than one."""
-    lines = text.splitlines()[:200]
-
-    def fit(mark: str) -> tuple[int, int]:
-        counts = [len(fields) for fields in csv.reader(lines, delimiter=mark)]
-        fields = counts[0] if counts else 0
-        return (sum(count == fields for count in counts), fields) if fields > 1 else (0, 0)
-
-    return max(_DELIMITERS, key=fit)
-
-
-def _read(path: Path, reading: Reading, opened: Opener) -> _Sample:
-    raws, known = _raw_columns(path, reading, opened)
-    provisional = Contract(
-        columns=tuple(
-            Column(name=f"c{i}", origin=(raw,), type=ColumnType.TEXT, optional=True) for i, raw in enumerate(raws)
-        ),
-        key=(),
-        time=None,
-        reading=reading,
-    )
-    file = SourceFile(source="", path=path.name, digest="", size_bytes=0, mtime_ns=0, inode=0)
-    frames, rows, odd, whole = [], 0, 0, False
-    for piece in check_file(path, file, provisional, opened):
-        frames.append(pl.DataFrame(pl.from_arrow(piece.batch.accepted)))
-        rows, odd, whole = rows + frames[-1].height, odd + piece.batch.quarantined.num_rows, piece.last
-        if rows >= SAMPLE_ROWS:
-            break
-    cells = pl.concat(frames).rename(dict(zip(provisional.names, raws, strict=True)))
-    cells = cells.select(pl.all().cast(pl.String))
-    if reading.format is not FileFormat.PARQUET:
-        decimal = "," if guess.has_decimal_comma(cells) and reading.delimiter != "," else "."
-        reading = replace(reading, null=guess.null_words(cells), decimal=decimal)
-    clean = pl.when(pl.all().is_in(list(reading.null))).then(None).otherwise(pl.all()).name.keep()
-    return _Sample(cells.select(clean), reading, known, odd, whole)
-
-
-def _raw_columns(path: Path, reading: Reading, opened: Opener) -> tuple[list[str], dict[str, ColumnType]]:
-    if reading.format is FileFormat.PARQUET:
-        return _parquet_columns(path)
-    with opened(path) as stream:
-        if reading.format is FileFormat.JSONL:
-            return _json_names([stream.readline(reading.max_record_bytes) for _ in range(1000)]), {}
-        header = stream.readline(reading.max_record_bytes).removeprefix(b"\xef\xbb\xbf").decode(reading.encoding)
-    names = next(csv.reader([header.rstrip("\r\n")], delimiter=reading.delimiter), [])
-    return list(dict.fromkeys(name for name in names if name)), {}
-
-
-def _json_names(lines: Sequence[bytes]) -> list[str]:
-    names: dict[str, None] = {}
-    for line in lines:
-        try:
-            item = json.loads(line.removeprefix(b"\xef\xbb\xbf"))
-        except ValueError:
-            continue  # such records are counted, and noted, when the sample is read
-        names.update(dict.fromkeys(item if isinstance(item, dict) else ()))
-    return list(names)
-
-
-def _parquet_columns(path: Path) -> tuple[list[str], dict[str, ColumnType]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        schema = pq.read_schema(path)
-    except (pa.ArrowException, OSError) as error:
-        raise ContractError(
-            "contract.not_parquet", "the file is no Parquet file, or it is damaged", expected="a whole Parquet file",
-            found=str(error).splitlines()[0][:200], where=path.name, next="copy it again",
-        ) from error  # fmt: skip
-    known = {field.name: _arrow_kind(field.type) for field in schema}
-    return [name for name, kind in known.items() if kind], {name: kind for name, kind in known.items() if kind}
-
-
-def _arrow_kind(kind: object) -> ColumnType | None:
-    import pyarrow.types as at
-
-    table = (
-        (at.is_temporal, ColumnType.TIME),
-        (at.is_boolean, ColumnType.BOOLEAN),
-        (at.is_integer, ColumnType.INTEGER),
-        (at.is_floating, ColumnType.FLOAT),
-        (at.is_decimal, ColumnType.FLOAT),
-        (at.is_dictionary, ColumnType.CATEGORY),
-        (at.is_string, ColumnType.TEXT),
-        (at.is_large_string, ColumnType.TEXT),
-        (at.is_string_view, ColumnType.TEXT),
-    )
-    return next((name for test, name in table if test(kind)), None)
-
-
-# ---- what the columns hold
-
-
-def _times(sample: _Sample) -> tuple[dict[str, str | None], list[str]]:
+def _times(sample: Sample) -> tuple[dict[str, str | None], list[str]]:
     """Format of each time column, by raw name, and what is open about them."""
     found: dict[str, str | None] = {}
     questions = []
     for cells in sample.cells:
-        if sample.known.get(cells.name) is ColumnType.TIME:
+        known, filled = sample.raw.known.get(cells.name), cells.drop_nulls()
+        if known is ColumnType.TIME:
             found[cells.name] = None
-        elif cells.name not in sample.known or sample.known[cells.name] is ColumnType.TEXT:
-            fits = guess.time_formats(cells.drop_nulls())
-            if fits:
-                found[cells.name] = fits[0]
-            if any(map(guess.is_day_first, fits)) and not all(map(guess.is_day_first, fits)):
-                questions.append(f"{cells.name}: does the day come first ({fits[0]}) or the month ({fits[-1]})?")
+            continue
+        fits = guess.time_formats(filled) if known in (None, ColumnType.TEXT) else []
+        if fits:
+            found[cells.name] = fits[0]
+        elif unit := guess.count_of_time(cells.name, filled):
+            if unit == "s":
+                found[cells.name] = "%s%.f" if filled.str.contains(".", literal=True).any() else "%s"
+            questions.append(f"{cells.name}: {_COUNTED[unit]}")
+        if any(map(guess.is_day_first, fits)) and not all(map(guess.is_day_first, fits)):
+            questions.append(f"{cells.name}: does the day come first ({fits[0]}) or the month ({fits[-1]})?")
     return found, questions
 
 
-def _column(name: str, raw: str, sample: _Sample, moments: Mapping[str, str | None]) -> Column:
+_COUNTED = {
+    "s": "is read as seconds since 1970, UTC; is it so?",
+    "days": "looks like day numbers of Excel, which no contract reads: format the column as a date, and save it again",
+} | {
+    unit: f"looks like {word} since 1970, which no contract reads: write seconds, or times as 2024-01-31T06:00:00Z"
+    for unit, word in (("ms", "milliseconds"), ("us", "microseconds"), ("ns", "nanoseconds"))
+}
+
+
+def _column(name: str, raw: str, sample: Sample, moments: Mapping[str, str | None]) -> Column:
     cells = sample.cells.get_column(raw)
     filled = cells.drop_nulls()
-    known = sample.known.get(raw)
+    known, form = sample.raw.known.get(raw), moments.get(raw)
     if raw in moments:
         kind = ColumnType.TIME
     elif known is not None and known is not ColumnType.TEXT:
         kind = known
     else:
         kind = guess.kind_of(raw, filled, sample.reading.decimal)
-    zoned = kind is ColumnType.TIME and not bool(filled.head(1000).str.contains(r"(Z|UTC|[+-]\d{2}:?\d{2})$").all())
+    naive = kind is ColumnType.TIME and not (form or "").startswith("%s")
+    zoned = naive and not bool(filled.head(1000).str.contains(r"(Z|UTC|[+-]\d{2}:?\d{2})$").all())
     return Column(
         name=name,
         origin=(raw,),
         type=kind,
         optional=cells.null_count() > 0,
         zone="UTC" if zoned else None,
-        format=moments.get(raw),
+        format=form,
         column_class=guess.column_class(raw, filled),
     )
 
 
-def _composed(sample: _Sample, taken: set[str]) -> Column | None:
+def _composed(sample: Sample, taken: set[str]) -> Column | None:
     """A time in several columns: year, month, day, hour; or a date and a time of day."""
     by_word = {raw.strip().lower(): raw for raw in sample.cells.columns}
     parts = [by_word[word] for word in _CALENDAR if word in by_word]
@@ -274,12 +155,12 @@ def _time_of(columns: Sequence[Column], composed: Column | None) -> str | None:
     if composed is not None:
         return composed.name
     times = [column for column in columns if column.type is ColumnType.TIME]
-    named = [column for column in times if _TIME_NAMES & set(guess.words(column.origin[0]))]
+    named = [column for column in times if guess.is_time_name(column.origin[0])]
     return next((column.name for column in (*named, *times)), None)
 
 
 def _key(
-    columns: Sequence[Column], time: str | None, sample: _Sample
+    columns: Sequence[Column], time: str | None, sample: Sample
 ) -> tuple[str | None, tuple[str, ...], tuple[str, ...]]:
     """Device and key, and what is open about them; device + time where it tells rows apart, bar a few."""
     devices = sorted(
@@ -302,8 +183,8 @@ def _key(
     first = devices[0].name if devices else columns[0].name
     key = tuple(dict.fromkeys(name for name in (first, time) if name))
     repeated = _repeats([by_name[name] for name in key], sample)
-    return (first if devices else None), key, (f"key: no columns were found that tell rows apart; {', '.join(key)} "
-        f"repeats in {repeated} rows. Which columns do?",)  # fmt: skip
+    return (first if devices else None), key, (f"key: {' + '.join(key)} is taken for want of a better one, and "
+        f"repeats in {repeated} rows; which columns tell rows apart?",)  # fmt: skip
 
 
 def _device_rank(column: Column) -> int:
@@ -313,7 +194,7 @@ def _device_rank(column: Column) -> int:
     return next((i for i, name in enumerate(_DEVICE_NAMES) if name in parts), len(_DEVICE_NAMES))
 
 
-def _repeats(columns: Sequence[Column], sample: _Sample) -> int:
+def _repeats(columns: Sequence[Column], sample: Sample) -> int:
     """Rows whose key is empty or was seen before."""
     cells = sample.cells.unique(maintain_order=True)
     raws = [raw for column in columns for raw in column.origin]
@@ -324,15 +205,16 @@ def _repeat_question(key: tuple[str, ...], repeated: int) -> tuple[str, ...]:
     if not repeated:
         return ()
     return (
-        f"{repeated} rows repeat {' + '.join(key)} with other values: quarantine all of them, or let the newest win?",
+        f"rows that repeat {' + '.join(key)} or lack it: {repeated}; quarantine all of them, or let the newest win?",
     )
 
 
 # ---- what a person is told
 
 
-def _comment(column: Column, sample: _Sample) -> str:
-    if len(column.origin) > 1:
+def _comment(column: Column, sample: Sample) -> str:
+    """What was seen of a column; of one that looks personal nothing, since the settings lie there in clear."""
+    if len(column.origin) > 1 or column.column_class == PERSONAL:
         return ""
     cells = sample.cells.get_column(column.origin[0])
     parts = []
@@ -352,14 +234,10 @@ def _comment(column: Column, sample: _Sample) -> str:
     return "; ".join(parts)
 
 
-def _notes(contract: Contract, sample: _Sample, raws: Sequence[str]) -> tuple[str, ...]:
+def _notes(contract: Contract, sample: Sample) -> tuple[str, ...]:
     reading, personal = contract.reading, [c.name for c in contract.columns if c.column_class == PERSONAL]
-    notes = [
-        f"{sample.cells.height} records{'' if sample.whole else ' (the first ones of the file)'}, {len(raws)} columns, "
-        f"{reading.format.value}, {reading.encoding}"
-    ]
-    if sample.odd:
-        notes.append(f"{sample.odd} records do not fit the format and would go to quarantine")
+    records = f"{sample.cells.height} records{'' if sample.whole else ' (the first ones of the file)'}"
+    notes = [f"{records}, {len(sample.cells.columns)} columns, {reading.format.value}, {reading.encoding}"]
     if len(reading.null) > 1:
         notes.append(f"taken for no value: {', '.join(reading.null[1:])}")
     if reading.decimal == ",":
@@ -367,6 +245,53 @@ def _notes(contract: Contract, sample: _Sample, raws: Sequence[str]) -> tuple[st
     if personal:
         notes.append(f"look personal, and are masked: {', '.join(personal)}; check the others yourself")
     return tuple(notes)
+
+
+def _rehearsed(raw: Raw, contract: Contract) -> tuple[str, ...]:
+    """What would become of the sample's records by this contract, where not all would be accepted."""
+    read, accepted, repeats = 0, 0, 0
+    reasons: Counter[str] = Counter()
+    for batch, _ in raw.batches(contract):
+        read, accepted = read + batch.rows_read, accepted + batch.accepted.num_rows
+        repeats += batch.duplicates
+        for row in batch.quarantined.select(["reason", "column"]).to_pylist():
+            reasons[f"{row['reason']} {row['column']}".strip()] += 1
+    notes = [f"{repeats} records repeat others exactly, and count once"] if repeats else []
+    if reasons:
+        told = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common(5))
+        notes.append(f"of {read} records {accepted} would be accepted; to quarantine would go {told}")
+    return tuple(notes)
+
+
+def _header_notes(form: Form) -> tuple[str, ...]:
+    names = form.header.names if form.header else ()
+    notes = []
+    if repeated := [name for name, count in Counter(names).items() if name and count > 1]:
+        notes.append(f"columns of the same name, of which the first is read: {', '.join(repeated)}")
+    if nameless := sum(not name for name in names):
+        notes.append(f"columns without a name, which are not read: {nameless}")
+    return tuple(notes)
+
+
+def _header_questions(form: Form) -> tuple[str, ...]:
+    """Whether the first line is a header at all."""
+    names = pl.Series([name for name in form.header.names if name] if form.header else [], dtype=pl.String)
+    values = [
+        name for name in names if guess.is_number(pl.Series([name]), ".") or guess.time_formats(pl.Series([name]))
+    ]
+    if not len(names) or 2 * len(values) < len(names):
+        return ()
+    return ("header: the first line holds numbers or times; if it is a record, put a line with names above it",)
+
+
+def _number_questions(contract: Contract, sample: Sample) -> tuple[str, ...]:
+    texts = [c for c in contract.columns if c.type in (ColumnType.TEXT, ColumnType.CATEGORY)]
+    found = {c.name: guess.odd_number(sample.cells.get_column(c.origin[0]).drop_nulls()) for c in texts}
+    return tuple(
+        f"{name}: numbers with {what} are read as texts; to read numbers, let the export write them without it"
+        for name, what in found.items()
+        if what
+    )
 
 
 def _zone_questions(contract: Contract) -> tuple[str, ...]:

@@ -50,7 +50,8 @@ def _source_entries(contract: Contract) -> list[tuple[str, Any]]:
     if reading.format is not FileFormat.CSV:
         entries.append(("file_format", reading.format.value))
     for word in ("delimiter", "decimal", "encoding"):
-        if getattr(reading, word) != getattr(default, word):
+        said = word == "delimiter" and reading.decimal == ","  # two commas are meant only where both are written
+        if said or getattr(reading, word) != getattr(default, word):
             entries.append((word, getattr(reading, word)))
     if reading.null != default.null:
         entries.append(("null", [word for word in reading.null if word]))

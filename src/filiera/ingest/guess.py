@@ -13,7 +13,12 @@ import polars as pl
 from filiera.core.contract import OPEN, PERSONAL, Column, ColumnType
 from filiera.ingest import times
 
-NULL_WORDS = ("NA", "N/A", "n/a", "NaN", "nan", "NAN", "null", "NULL", "None", "none", "-", "--", "?", "#N/A", "nil")
+NULL_WORDS = (
+    "NA", "N/A", "n/a", "NaN", "nan", "NAN", "null", "NULL", "None", "none", "-", "--", "---", "?", "nil", "k.A.",
+    # errors of Excel, in English, German and French
+    "#N/A", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!", "#NV", "#WERT!", "#BEZUG!", "#ZAHL!",
+    "#VALEUR!",
+)  # fmt: skip
 _DAY_FIRST = ("%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y", "%d/%m/%y", "%d.%m.%y")
 _MONTH_FIRST = ("%m/%d/%Y", "%m-%d-%Y", "%m/%d/%y")
 _OTHER_DATES = ("%Y/%m/%d", "%Y.%m.%d", "00%y-%m-%d")
@@ -24,8 +29,22 @@ _COUNTED = {"id", "no", "nr", "num", "number", "count", "index", "seq", "year", 
 _PERSONAL = re.compile(
     r"^(user|users|username|driver|e?mail|phone|telephone|mobile|surname|firstname|lastname|forename|person|people"
     r"|customer|client|patient|employee|worker|operator|owner|manager|member|ssn|iban|birth|birthday|birthdate|dob"
-    r"|address|street|passport|plate|licence|license|badge|ip|imei|gender|age)$"
+    r"|address|street|passport|plate|licence|license|badge|ip|imei|gender|age|sex"
+    # German and French, as they stand in the headers of offices
+    r"|fahrer|kunde|kunden|mitarbeiter|personal|personalnummer|vorname|nachname|geburtsdatum|geburtstag|alter"
+    r"|geschlecht|telefon|handy|strasse|anschrift|adresse|kennzeichen|ausweis|benutzer|bediener"
+    r"|prenom|conducteur|salarie|naissance|sexe|immatriculation|utilisateur)$"
 )
+_TIME_NAMES = {
+    "time", "timestamp", "datetime", "date", "at", "ts", "when", "created", "start", "begin", "epoch", "zeit", "datum",
+    "uhrzeit", "zeitpunkt", "zeitstempel", "beginn", "heure", "horodatage", "fecha", "hora",
+}  # fmt: skip
+#: What a count since 1970 may be: its unit, and how many of them are a second. Day numbers are those of Excel.
+_COUNTS = (("s", 1), ("ms", 10**3), ("us", 10**6), ("ns", 10**9))
+_SINCE, _UNTIL = 946_684_800, 4_102_444_800  #: 2000 and 2100, in seconds since 1970
+_EXCEL_DAYS = (36_526, 73_051)  #: the same years in days of Excel
+_THOUSANDS = r"^[+-]?\d{1,3}(,\d{3})+(\.\d+)?$"
+_WITH_UNIT = r"^[+-]?\d+([.,]\d+)?(\s?[%°€$£]\S{0,2}|\s[A-Za-zµ]\S{0,5})$"
 _EMAIL = r"^[^@\s]+@[^@\s]+\.[a-zA-Z]{2,}$"
 _UNIT_ENDINGS = {
     "kw": "kW", "w": "W", "mw": "MW", "kwh": "kWh", "mwh": "MWh", "c": "degC", "degc": "degC", "f": "degF", "k": "K",
@@ -38,7 +57,7 @@ _UNIT_ENDINGS = {
 def words(raw: str) -> list[str]:
     """The words in a raw name: `Volume Flow RateRMS` as volume, flow, rate, rms."""
     plain = unicodedata.normalize("NFKD", raw).encode("ascii", "ignore").decode()
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", plain)
+    spaced = re.sub(r"(?<=[a-z]{2})(?=[A-Z])", " ", plain)  # kW stays one word
     return re.findall(r"[a-z0-9]+", spaced.lower())
 
 
@@ -72,11 +91,40 @@ def null_words(frame: pl.DataFrame) -> tuple[str, ...]:
     return ("", *found)
 
 
-def has_decimal_comma(frame: pl.DataFrame) -> bool:
-    """Whether numbers are written 3,5."""
-    comma = sum(int(cells.str.contains(r"^[+-]?[\d.]*\d,\d+$").sum()) for cells in frame)
-    point = sum(int(cells.str.contains(r"^[+-]?\d+\.\d+$").sum()) for cells in frame)
-    return comma > point
+def has_decimal_comma(frame: pl.DataFrame, delimiter: str) -> bool:
+    """Whether numbers are written 3,5; between commas they stand in quotes, and 1,234 more likely has thousands."""
+
+    def count(pattern: str) -> int:
+        return sum(int(cells.str.contains(pattern).sum()) for cells in frame)
+
+    comma = count(r"^[+-]?[\d.]*\d,\d+$")
+    if delimiter == "," and comma == count(r"^[+-]?\d{1,3},\d{3}$"):
+        return False
+    return comma > count(r"^[+-]?\d+\.\d+$")
+
+
+def odd_number(cells: pl.Series) -> str | None:
+    """How numbers are written that no contract reads; None where these are none of them."""
+    for pattern, what in ((_THOUSANDS, "a comma between thousands"), (_WITH_UNIT, "a unit inside the cell")):
+        if len(cells) and int(cells.str.contains(pattern).sum()) > len(cells) // 2:
+            return what
+    return None
+
+
+def is_time_name(raw: str) -> bool:
+    """Whether a raw name is one that times have."""
+    return bool(_TIME_NAMES & set(words(raw)))
+
+
+def count_of_time(raw: str, cells: pl.Series) -> str | None:
+    """The unit of times that are written as a count: s, ms, us, ns since 1970, or `days` of Excel; None for others."""
+    if not len(cells) or not is_time_name(raw) or not cells.str.contains(r"^\d+(\.\d+)?$").all():
+        return None
+    low, high = (float(value) for value in numbers(cells, ".").sort().gather([0, -1]).to_list())
+    for unit, each in _COUNTS:
+        if _SINCE * each <= low and high < _UNTIL * each:
+            return unit
+    return "days" if _EXCEL_DAYS[0] <= low and high < _EXCEL_DAYS[1] else None
 
 
 def is_number(cells: pl.Series, decimal: str) -> bool:

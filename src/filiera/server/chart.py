@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 760, 330
-LEFT, RIGHT, TOP, BOTTOM = 84, 32, 20, 58  # room for the larger letters of a narrow window
+LEFT, RIGHT, TOP, BOTTOM = 84, 32, 34, 58  # room for the larger letters of a narrow window
 
 
 def study_chart(report: Mapping[str, Any]) -> Markup:
@@ -56,8 +56,9 @@ class _Frame:
             parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
             parts.append(f'<text class="tick end" x="{LEFT - 8}" y="{y + 4:.1f}">{value:.4g}</text>')
             money = self._most * step / 4
+            side = "end" if step == 4 else "mid"
             parts.append(
-                f'<text class="tick mid" x="{self.x(money):.1f}" y="{HEIGHT - BOTTOM + 21}">{money:.3g}</text>'
+                f'<text class="tick {side}" x="{self.x(money):.1f}" y="{HEIGHT - BOTTOM + 21}">{money:.3g}</text>'
             )
         label = escape(f"{currency} spent; score in {unit}" if unit else f"{currency} spent")
         parts.append(f'<text class="tick mid" x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 8}">{label}</text>')
@@ -81,6 +82,5 @@ class _Frame:
         where = "above the picture: " if value > self._high else ""
         line = f'<line class="baseline" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
         return (
-            line
-            + f'<text class="tick end" x="{WIDTH - RIGHT}" y="{y + 20:.1f}">best baseline {where}{value:.4g}</text>'
+            line + f'<text class="tick end" x="{WIDTH - RIGHT}" y="{y - 7:.1f}">best baseline {where}{value:.4g}</text>'
         )

@@ -88,6 +88,91 @@ def test_people_are_masked(tmp_path: Path) -> None:
     assert any("look personal" in note for note in draft.notes)
 
 
+def test_nothing_that_was_seen_of_people_is_written(tmp_path: Path) -> None:
+    rows = "".join(
+        f"{34 + n % 38},F{n % 7},2024-01-01T{n % 24:02}:{n // 24:02}:00Z,{n}.5,{n % 2}\n" for n in range(200)
+    )
+    draft = adopted(tmp_path, f"age,Fahrer,at,load,gender\n{rows}")
+    text = to_toml(draft, "plant", "data/*.csv")
+    lines = {line.split(" ")[0]: line for line in text.splitlines()}
+    assert "seen 0.5 to 199.5" in lines["load"]
+    for name in ("age", "fahrer", "gender"):
+        assert 'class = "personal"' in lines[name]
+        assert "#" not in lines[name], "no figure of a personal column stands in a plain file"
+    assert "34" not in text.replace("2034", "")
+
+
+def test_numbers_in_quotes_may_have_a_decimal_comma_between_commas(tmp_path: Path) -> None:
+    rows = "".join(f'd,2024-01-01T00:{n:02}:00Z,"{n},5"\n' for n in range(60))
+    draft = adopted(tmp_path, f"device,at,load\n{rows}")
+    assert (draft.contract.reading.delimiter, draft.contract.reading.decimal) == (",", ",")
+    assert draft.contract.column("load").type is ColumnType.FLOAT
+    text = to_toml(draft, "plant", "x.csv")
+    assert 'delimiter = ","\ndecimal = ","' in text
+
+
+def test_thousands_and_units_inside_cells_are_asked_about(tmp_path: Path) -> None:
+    rows = "".join(f'd,2024-01-01T00:{n:02}:00Z,"{n + 1},{n + 100}",{n} %\n' for n in range(60))
+    draft = adopted(tmp_path, f"device,at,revenue,share\n{rows}")
+    assert draft.contract.reading.decimal == "."
+    asked = [question for question in draft.questions if question.startswith(("revenue:", "share:"))]
+    assert "a comma between thousands" in asked[0]
+    assert "a unit inside the cell" in asked[1]
+
+
+@pytest.mark.parametrize(("each", "unit"), [(1, "seconds"), (1000, "milliseconds"), (10**6, "micro"), (10**9, "nano")])
+def test_times_that_are_counts_since_1970_are_recognised_and_asked_about(tmp_path: Path, each: int, unit: str) -> None:
+    rows = "".join(f"s,{(1_709_251_200 + n * 60) * each},{n}.5\n" for n in range(100))
+    path = tmp_path / "sample.csv"
+    path.write_text(f"sensor,Zeitstempel,temp_c\n{rows}")
+    draft = examine(path, open_file)
+    assert written(draft) == draft.contract
+    assert any(q.startswith("Zeitstempel:") and unit in q for q in draft.questions)
+    if each == 1:
+        column = draft.contract.column("zeitstempel")
+        assert (column.type, column.format, column.zone) == (ColumnType.TIME, "%s", None)
+        accepted = pa.concat_tables(p.batch.accepted for p in check_file(path, FILE, draft.contract, open_file))
+        assert accepted.column("zeitstempel")[0].as_py().isoformat() == "2024-03-01T00:00:00+00:00"
+
+
+def test_day_numbers_of_excel_are_asked_about(tmp_path: Path) -> None:
+    rows = "".join(f"P;{45352 + n / 24:.5f};{n}\n" for n in range(100))
+    path = tmp_path / "sample.csv"
+    path.write_text(f"Pumpe;Datum;x\n{rows}")
+    assert any("day numbers of Excel" in question for question in examine(path, open_file).questions)
+
+
+def test_a_header_with_a_line_break_and_the_line_sep_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "sample.csv"
+    rows = "".join(f"a;2024-01-01T00:{n:02}:00Z;{n},5\r\n" for n in range(60))
+    path.write_text(f'sep=;\r\nDevice;At;"Power\n(kW)"\r\n{rows}', newline="")
+    draft = examine(path, open_file)
+    assert written(draft) == draft.contract
+    assert [column.origin for column in draft.contract.columns] == [("Device",), ("At",), ("Power\n(kW)",)]
+    assert draft.contract.names == ("device", "at", "power_kw")
+
+
+def test_what_would_go_to_quarantine_is_told_before(tmp_path: Path) -> None:
+    rows = "".join(f"a;2024-01-01T00:{n:02}:00Z;{'#DIV/0!' if n == 7 else n}\n" for n in range(59))
+    draft = adopted(tmp_path, f"device;at;x\n;;kW\n{rows}")
+    assert draft.contract.reading.null == ("", "#DIV/0!")
+    assert any("of 60 records 59 would be accepted" in note for note in draft.notes)
+
+
+def test_odd_headers_are_told(tmp_path: Path) -> None:
+    rows = "".join(f"a,2024-01-01T00:{n:02}:00Z,{n},1,2\n" for n in range(60))
+    draft = adopted(tmp_path, f"device,at,x,x,\n{rows}")
+    assert any("same name, of which the first is read: x" in note for note in draft.notes)
+    assert any("without a name, which are not read: 1" in note for note in draft.notes)
+    draft = adopted(tmp_path, rows)
+    assert any(question.startswith("header: the first line holds numbers") for question in draft.questions)
+
+
+def test_a_cell_longer_than_the_splitter_takes_is_no_crash(tmp_path: Path) -> None:
+    rows = "".join(f'a,2024-01-01T00:{n:02}:00Z,"{"x" * (200_000 if n == 3 else 3)}"\n' for n in range(60))
+    assert adopted(tmp_path, f"device,at,remark\n{rows}").contract.key == ("device", "at")
+
+
 def test_a_date_and_a_clock_make_a_time(tmp_path: Path) -> None:
     draft = adopted(tmp_path, "pump,date,clock,x\np1,2024-01-31,10:00,1\np1,2024-01-31,10:01,2\n")
     time = draft.contract.column(draft.contract.time or "")
@@ -105,7 +190,7 @@ def test_repeated_keys_are_asked_about(tmp_path: Path) -> None:
     rows = [f"a,2024-01-01T{i // 60:02}:{i % 60:02}:00Z,{i}" for i in range(500)]
     draft = adopted(tmp_path, "\n".join(["device,at,x", *rows, "a,2024-01-01T00:00:00Z,7", ""]))
     assert draft.contract.key == ("device", "at")
-    assert any("1 rows repeat device + at" in question for question in draft.questions)
+    assert any("rows that repeat device + at or lack it: 1;" in question for question in draft.questions)
 
 
 def test_json_lines_and_parquet_are_recognised(tmp_path: Path) -> None:
