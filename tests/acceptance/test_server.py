@@ -241,6 +241,7 @@ def test_labels_of_metrics_do_not_grow_with_addresses(served: tuple[Path, str]) 
         ask(f"{served[1]}nowhere/{number}")
         ask(f"{served[1]}v1/models/m{number}/predict", {"records": []})
         ask(f"{served[1]}studies/s{number}")
+        ask(f"{served[1]}metrics")
     routes = set(re.findall(r'route="([^"]*)"', ask(f"{served[1]}metrics")[2]))
     assert {"other", "/v1/models/{name}/predict", "/studies/{model}", "/metrics"} <= routes
     assert not [route for route in routes if re.search(r"[0-9]$", route)]

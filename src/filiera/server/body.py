@@ -1,7 +1,4 @@
-"""The body of a prediction request: how much of it, of which kind, how deep.
-
-Source of the limits: SECURITY.md, section 11.
-"""
+"""The body of a prediction request: how much of it, of which kind, how deep."""
 
 from __future__ import annotations
 
@@ -15,6 +12,8 @@ from starlette.requests import Request
 from filiera.errors import ContractError, FilieraError, UsageError
 
 MOST_BYTES = 16 << 20
+#: A body a little over the limit is read and dropped: a client that is still sending would not see the answer.
+MOST_DROPPED_BYTES = 4 * MOST_BYTES
 MOST_DEPTH = 32
 READ_TIMEOUT_S = 30.0
 
@@ -56,7 +55,7 @@ async def read_body(request: Request) -> bytes:
     if coding != "identity":
         raise MediaTypeError("http.content_encoding", "a compressed body is not taken", found=coding[:60])
     length = request.headers.get("content-length", "")
-    if length.isascii() and length.isdigit() and int(length) > MOST_BYTES:
+    if length.isascii() and length.isdigit() and int(length) > MOST_DROPPED_BYTES:
         raise _too_large()
     try:
         async with asyncio.timeout(READ_TIMEOUT_S):
@@ -71,9 +70,12 @@ async def _read(request: Request) -> bytes:
     parts, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)
-        if size > MOST_BYTES:
-            raise _too_large()
-        parts.append(chunk)
+        if size <= MOST_BYTES:
+            parts.append(chunk)
+        elif size > MOST_DROPPED_BYTES:
+            break
+    if size > MOST_BYTES:
+        raise _too_large()
     return b"".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""Recorded tuning tables, replayed without training (worth.md 1.7, test 1).
+"""Recorded tuning tables, replayed without training.
 
 Ten workers draw configurations at random on a clock that jumps. A trial shows one replicate and its choice counts by
 the mean over replicates, so luck counts against it. Money: V = K x mean cost / (optimum - median), so K is what closing

@@ -256,7 +256,7 @@ def test_in_fixed_order_trials_wait_for_a_slow_one_and_in_free_order_they_go_on(
 
 @pytest.mark.parametrize("lag", [100, None])
 def test_of_a_hundred_workers_only_so_many_run_as_are_worth_it(lag):
-    """worth.md 1.7, test 6: n_min at first, and then as many as the gain of one more justifies."""
+    """n_min at first, and then as many as the gain of one more justifies."""
     engine = SimulatedEngine(100, score, lambda found: 1.0 + found["alpha"] / 1000)
     poor = Rule(value=0.02, noise=1e-12, best_possible=None)
     outcome = search(request(model(trials=120), lag=lag), engine, TrialList(), rule=poor)
@@ -271,7 +271,7 @@ def test_of_a_hundred_workers_only_so_many_run_as_are_worth_it(lag):
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_coordinator_that_was_killed_decides_from_the_ledger_what_it_would_have_decided(workers):
-    """worth.md 1.7, test 7: at every event, the record alone gives the same decision."""
+    """At every event, the record alone gives the same decision."""
     decided = {}
 
     class Watched(TrialList):
