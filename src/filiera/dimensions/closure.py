@@ -16,7 +16,7 @@ import ast
 import hashlib
 import symtable
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -110,15 +110,29 @@ def _hash(content: bytes) -> str:
 class Project:
     """The parsed modules of one source tree."""
 
-    def __init__(self, root: Path, libraries: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, root: Path, libraries: Mapping[str, str], requirements: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
+        """Index the modules below `root`; `libraries` and `requirements` are as of `installed` and `required`."""
         self._root = root
         self._paths = _index(root)
         self._modules: dict[str, Module | bytes] = {}
-        self._libraries = libraries if libraries is not None else installed()
+        self._libraries = libraries
+        self._requirements = requirements or {}
 
-    def closure(self, module: str, name: str) -> Closure:
-        """Everything that `name` of `module`, the definition of an asset, can reach."""
-        return _Walk(self, module, name).closure()
+    def closure(self, module: str, name: str, frames: Iterable[str] = ()) -> Closure:
+        """Everything that `name` of `module`, the definition of an asset, can reach.
+
+        Args:
+            module: of the project.
+            name: of the definition.
+            frames: libraries whose frames it is handed, whether it names them or not.
+        """
+        return _Walk(self, module, name).closure(frames)
+
+    def requirements(self, top: str) -> Sequence[str]:
+        """Top-level modules of the distributions that the one behind `top` requires."""
+        return self._requirements.get(top, ())
 
     def module(self, name: str) -> Module | bytes | None:
         """A project module, its bytes if it is compiled, or None if it is not the project's."""
@@ -168,12 +182,33 @@ def installed() -> dict[str, str]:
 
     versions: dict[str, str] = {}
     for distribution in distributions():
-        tops = (distribution.read_text("top_level.txt") or "").split()
-        names = tops or {str(file).split("/")[0].removesuffix(".py") for file in distribution.files or []}
-        for top in names:
-            if top.isidentifier():
-                versions.setdefault(top, _identity(distribution))
+        for top in _tops(distribution):
+            versions.setdefault(top, _identity(distribution))
     return versions
+
+
+def required() -> dict[str, tuple[str, ...]]:
+    """Top-level modules that the distribution behind each top-level module requires, without extras."""
+    from importlib.metadata import distributions
+
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    found = {canonicalize_name(str(d.metadata["Name"])): d for d in distributions()}
+    needs: dict[str, tuple[str, ...]] = {}
+    for distribution in found.values():
+        wanted = [Requirement(text) for text in distribution.requires or ()]
+        names = [canonicalize_name(r.name) for r in wanted if r.marker is None or r.marker.evaluate({"extra": ""})]
+        tops = tuple(top for name in names if name in found for top in _tops(found[name]))
+        for top in _tops(distribution):
+            needs.setdefault(top, tops)
+    return needs
+
+
+def _tops(distribution: Any) -> list[str]:
+    tops = (distribution.read_text("top_level.txt") or "").split()
+    names = tops or sorted({str(file).split("/")[0].removesuffix(".py") for file in distribution.files or []})
+    return [top for top in names if top.isidentifier() and top != "__pycache__"]
 
 
 def _identity(distribution: Any) -> str:
@@ -198,7 +233,9 @@ class _Walk:
         self._done: set[tuple[str, str]] = set()
         self._whole: set[str] = set()
 
-    def closure(self) -> Closure:
+    def closure(self, frames: Iterable[str]) -> Closure:
+        for library in frames:
+            self._outside(library)
         self._touch(self._entry[0])
         self._drain()
         if "dynamic" in self._flags:
@@ -221,12 +258,12 @@ class _Walk:
         if name not in module.units:
             self._resolve(module, [name], {})
             return
-        entry = (module_name, name) == self._entry
+        own = module.is_own if (module_name, name) == self._entry else None
         statements = list({id(s): s for s in module.units[name]}.values())
-        parts = [shape(statement, definition=entry) for statement in statements]
+        parts = [shape(statement, own) for statement in statements]
         self._units[f"{module_name}.{name}"] = _hash("".join(parts).encode())
         for statement in statements:
-            self._scan(module, without_definition(statement) if entry else statement)
+            self._scan(module, without_definition(statement, own) if own else statement)
 
     def _touch(self, name: str) -> None:
         """Importing a module runs it and its parent packages."""
@@ -258,11 +295,15 @@ class _Walk:
             self._touch(f"{item.module}.{item.name}")
 
     def _outside(self, name: str) -> None:
-        found = self._project.version(name.split(".")[0])
-        if found is not None:
-            self._libraries[found[0]] = found[1]
-            if found[1] == "unknown":
-                self._flags.add(f"unlocked:{found[0]}")
+        top = name.split(".")[0]
+        found = self._project.version(top)
+        if found is None or found[0] in self._libraries:
+            return
+        self._libraries[found[0]] = found[1]
+        if found[1] == "unknown":
+            self._flags.add(f"unlocked:{found[0]}")
+        for required in self._project.requirements(top) if top != "filiera" else ():
+            self._outside(required)
 
     def _take_whole(self, name: str) -> None:
         module = self._project.module(name)
@@ -353,7 +394,9 @@ def _global_reads(node: ast.AST) -> set[str]:
         table = waiting.pop()
         waiting += table.get_children()
         for symbol in table.get_symbols():
-            if symbol.is_referenced() and (table is top or symbol.is_global()):
+            # a class body that sets a name reads the module's before it did: `class C: RATE = RATE`
+            early = table.get_type() == "class" and symbol.is_assigned()
+            if symbol.is_referenced() and (table is top or symbol.is_global() or early):
                 names.add(symbol.get_name())
     return names
 

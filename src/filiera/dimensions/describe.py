@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from filiera.core.asset import Graph
 from filiera.core.asset_json import graph_from_json
 from filiera.digest import digest_json
 from filiera.dimensions.bundle import Bundle
@@ -48,7 +47,8 @@ def describe(context: Context, bundle: Bundle) -> Definitions:
 
 
 def _key(context: Context, root: Path, sources: dict[str, Any]) -> str:
-    python = context.settings.project.python or sys.executable
+    stated = context.settings.project.python
+    python = str(context.settings.root / stated) if stated else sys.executable
     return digest_json(
         "describe",
         VERSION,
@@ -96,8 +96,3 @@ def _remember(path: Path, graph: dict[str, Any]) -> None:
     fresh = path.with_suffix(f".{os.getpid()}")
     fresh.write_text(json.dumps(graph), encoding="utf-8")
     fresh.rename(path)
-
-
-def empty_graph(context: Context) -> Graph:
-    """A project without pipeline: its sources only."""
-    return Graph(sources=tuple(context.settings.sources), tables=(), models=(), runtime="")

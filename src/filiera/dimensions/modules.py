@@ -11,15 +11,16 @@ import builtins
 import hashlib
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-#: Decorators known to register nothing; a definition under any other is an effect of its module, too.
-PURE_DECORATORS = frozenset(
-    {"property", "staticmethod", "classmethod", "dataclass", "njit", "jit", "table", "model", "no_grad"}
-)
+#: Decorators known to register nothing, besides those of the standard library and filiera's own; a definition under
+#: any other is an effect of its module, too.
+PURE_BUILTINS = frozenset({"property", "staticmethod", "classmethod"})
+PURE_DECORATORS = {"numba": frozenset({"njit", "jit"}), "jax": frozenset({"jit"}), "torch": frozenset({"no_grad"})}
 OWN_DECORATORS = frozenset({"table", "model"})
 BUILTINS = frozenset(dir(builtins))
+IsOwn = Callable[[ast.expr], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +130,24 @@ class Module:
                 self.units[node.id].append(statement)
         self.effects.append(statement)
 
+    def is_own(self, decorator: ast.expr) -> bool:
+        """Whether a decorator is filiera's own, whatever the module calls it."""
+        return self._decorator(decorator)[0] == "filiera" and self._decorator(decorator)[1] in OWN_DECORATORS
+
     def _is_pure(self, decorator: ast.expr) -> bool:
+        top, name = self._decorator(decorator)
+        if top == "":
+            return name in PURE_BUILTINS and name not in self.units
+        return top in sys.stdlib_module_names or name in PURE_DECORATORS.get(top, ()) or self.is_own(decorator)
+
+    def _decorator(self, decorator: ast.expr) -> tuple[str, str]:
+        """The outside package that a decorator comes from ("" = none that is known), and its name there."""
         called = decorator.func if isinstance(decorator, ast.Call) else decorator
-        name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
         origin = self.imports.get(root_name(called) or "")
-        standard = origin is not None and origin.module.split(".")[0] in sys.stdlib_module_names
-        return name in PURE_DECORATORS or standard
+        name = called.attr if isinstance(called, ast.Attribute) else str(getattr(called, "id", ""))
+        if origin is None:
+            return "", name
+        return origin.module.split(".")[0], origin.name if origin.name and isinstance(called, ast.Name) else name
 
 
 def root_name(node: ast.expr) -> str | None:
@@ -158,20 +171,20 @@ def _is_main_guard(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.If) and "'__main__'" in ast.dump(statement.test)
 
 
-def shape(node: ast.AST, *, definition: bool = False) -> str:
+def shape(node: ast.AST, own: IsOwn | None = None) -> str:
     """Hash of a statement without positions, comments and docstrings.
 
     Args:
         node: the statement.
-        definition: it is the definition of an asset: filiera's own decorator and the defaults of its keyword
-            parameters are left out, since they are recorded as settings, where their change is told as such.
+        own: it is the definition of an asset, and this tells filiera's own decorators: they and the defaults of its
+            keyword parameters are left out, since they are recorded as settings, where their change is told as such.
     """
     fresh = ast.parse(ast.unparse(node))
     for item in ast.walk(fresh):
         if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module):
             _drop_docstring(item)
-    if definition:
-        _drop_definition(fresh.body[0])
+    if own is not None:
+        _drop_definition(fresh.body[0], own)
     return hashlib.sha256(ast.dump(fresh, annotate_fields=False).encode()).hexdigest()
 
 
@@ -181,21 +194,16 @@ def _drop_docstring(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef 
         node.body = node.body[1:] or [ast.Pass()]
 
 
-def without_definition(node: ast.stmt) -> ast.stmt:
+def without_definition(node: ast.stmt, own: IsOwn) -> ast.stmt:
     """A copy of an asset's definition without what is recorded as settings."""
     fresh = ast.parse(ast.unparse(node)).body[0]
-    _drop_definition(fresh)
+    _drop_definition(fresh, own)
     return fresh
 
 
-def _drop_definition(node: ast.stmt) -> None:
+def _drop_definition(node: ast.stmt, own: IsOwn) -> None:
     if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         return
-    node.decorator_list = [item for item in node.decorator_list if not _is_own(item)]
+    node.decorator_list = [item for item in node.decorator_list if not own(item)]
     node.args.kw_defaults = [None if default is None else ast.Constant(0) for default in node.args.kw_defaults]
     node.args.defaults = [ast.Constant(0) for _ in node.args.defaults]
-
-
-def _is_own(decorator: ast.expr) -> bool:
-    called = decorator.func if isinstance(decorator, ast.Call) else decorator
-    return (called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")) in OWN_DECORATORS

@@ -22,7 +22,7 @@ from filiera.authoring import ATTRIBUTE, ModelDefinition, Search, TableDefinitio
 from filiera.core.asset import Code, Frame, Graph, Model, Parameter, Port, Table
 from filiera.core.asset_json import graph_to_json
 from filiera.digest import digest_json
-from filiera.dimensions.closure import Project, installed
+from filiera.dimensions.closure import Project, installed, required
 from filiera.errors import CodeError, nearest
 from filiera.runner.fit import default_settings, fit_arguments, probe
 
@@ -39,6 +39,14 @@ _FRAMES = {
     "np.ndarray": Frame.NUMPY,
     "numpy.ndarray": Frame.NUMPY,
 }
+#: A function depends on the library whose frames it is handed, whether it names it or not.
+_LIBRARIES = {
+    Frame.PANDAS: "pandas",
+    Frame.POLARS: "polars",
+    Frame.PYARROW: "pyarrow",
+    Frame.NUMPY: "numpy",
+    Frame.MODEL: "sklearn",
+}
 _TRAINER = frozenset({"train", "valid"})
 
 
@@ -54,18 +62,17 @@ def describe(
     root = Path(arguments["root"])
     module = _load(root)
     versions = installed()
-    project = Project(root, versions)
+    project = Project(root, versions, required())
     functions = _definitions(module, arguments["sources"])
     assets = dict.fromkeys(arguments["sources"], False) | {
         name: isinstance(getattr(function, ATTRIBUTE), ModelDefinition) for name, function in functions.items()
     }
     tables, models = [], []
     for name, function in functions.items():
-        code = _code(project, function)
         if isinstance(getattr(function, ATTRIBUTE), TableDefinition):
-            tables.append(_table(name, function, code, assets))
+            tables.append(_table(name, function, project, assets))
         else:
-            models.append(_model(name, function, code, assets))
+            models.append(_model(name, function, project, assets))
     manifest = {
         "python": ".".join(platform.python_version_tuple()[:2]),
         "platform": f"{platform.system()} {platform.machine()}",
@@ -145,8 +152,9 @@ def _definitions(module: ModuleType, sources: Mapping[str, Any]) -> dict[str, Ca
     return found
 
 
-def _code(project: Project, function: Callable[..., Any]) -> Code:
-    closure = project.closure(function.__module__, function.__name__)
+def _code(project: Project, function: Callable[..., Any], ports: Sequence[Port]) -> Code:
+    frames = sorted({_LIBRARIES[port.frame] for port in ports})
+    closure = project.closure(function.__module__, function.__name__, frames)
     return Code(module=function.__module__, name=function.__name__, digest=closure.digest, manifest=closure.manifest())
 
 
@@ -234,7 +242,7 @@ def _frame(parameter: inspect.Parameter, function: Callable[..., Any]) -> Frame:
     return frame
 
 
-def _table(name: str, function: Callable[..., Any], code: Code, assets: Mapping[str, bool]) -> Table:
+def _table(name: str, function: Callable[..., Any], project: Project, assets: Mapping[str, bool]) -> Table:
     definition: TableDefinition = getattr(function, ATTRIBUTE)
     ports, settings = _split_parameters(function, assets, frozenset())
     return Table(
@@ -244,7 +252,7 @@ def _table(name: str, function: Callable[..., Any], code: Code, assets: Mapping[
         partition=definition.partition,
         lookback_us=definition.lookback_us,
         key=definition.key,
-        code=code,
+        code=_code(project, function, ports),
     )
 
 
@@ -262,7 +270,7 @@ def _plain(settings: Mapping[str, Any], function: Callable[..., Any]) -> dict[st
     return dict(settings)
 
 
-def _model(name: str, function: Callable[..., Any], code: Code, assets: Mapping[str, bool]) -> Model:
+def _model(name: str, function: Callable[..., Any], project: Project, assets: Mapping[str, bool]) -> Model:
     definition: ModelDefinition = getattr(function, ATTRIBUTE)
     ports, settings = _split_parameters(function, assets, _TRAINER)
     if len(ports) != 1 or ports[0].frame is Frame.MODEL:
@@ -288,7 +296,7 @@ def _model(name: str, function: Callable[..., Any], code: Code, assets: Mapping[
         score=definition.score,
         seed=definition.seed,
         order=definition.order,
-        code=code,
+        code=_code(project, function, ports),
     )
 
 

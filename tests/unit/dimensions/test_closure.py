@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from filiera.dimensions.closure import Closure, Project, explain, normalised_digest
+from filiera.dimensions.closure import Closure, Project, explain, normalised_digest, required
 from filiera.errors import CodeError
 
 PIPELINE = '''
@@ -226,3 +226,47 @@ def test_a_file_that_is_no_python_is_told_with_its_line(tmp_path: Path) -> None:
         closure(tmp_path)
     assert caught.value.code == "code.syntax_error"
     assert caught.value.where.startswith("late.py:1")
+
+
+def test_a_class_body_that_sets_a_name_reads_the_modules_before(tmp_path: Path) -> None:
+    text = """
+import filiera as fl
+RATE = {}
+class Config:
+    RATE = RATE
+@fl.table
+def features(scada):
+    return scada * Config.RATE
+"""
+    one, other = (
+        Project(write(tmp_path / str(n), {"pipeline.py": text.format(n)}), {}).closure("pipeline", "features")
+        for n in (2, 3)
+    )
+    assert one.digest != other.digest
+    assert explain(one.manifest(), other.manifest()) == ["pipeline.RATE changed"]
+
+
+def test_a_decorator_of_the_project_is_not_filieras_own_because_of_its_name(tmp_path: Path) -> None:
+    pipeline = "import deco\nimport filiera as fl\n@fl.table\n@deco.table({})\ndef features(scada):\n    return scada\n"
+    deco = "def table(n):\n    return lambda f: (lambda scada: f(scada) + n)\n"
+    one, other = (
+        Project(write(tmp_path / str(n), {"pipeline.py": pipeline.format(n), "deco.py": deco}), {}).closure(
+            "pipeline", "features"
+        )
+        for n in (5, 6)
+    )
+    assert one.digest != other.digest
+    assert "deco.table" in one.units
+
+
+def test_frames_and_requirements_belong_to_the_libraries(tmp_path: Path) -> None:
+    root = write(tmp_path, {"pipeline.py": "import filiera as fl\n@fl.table\ndef features(scada):\n    return scada\n"})
+    versions = {"pandas": "3.0", "numpy": "2.0", "polars": "1.0"}
+    found = Project(root, versions, {"pandas": ("numpy",)}).closure("pipeline", "features", ["pandas"])
+    assert found.libraries == {"pandas": "3.0", "numpy": "2.0"}
+
+
+def test_what_is_required_here_is_found_by_module_name() -> None:
+    needs = required()
+    assert {"numpy", "scipy"} <= set(needs["sklearn"])
+    assert "pytest" not in needs["pandas"], "extras are left out"
