@@ -254,7 +254,10 @@ class Workspace:
         self._context.progress = progress or Silent()
         with self._lock():
             self._accept_rules()
-            return apply(self._context, self.definitions(), environment, trials=trials)
+            report = apply(self._context, self.definitions(), environment, trials=trials)
+            if report.steps:
+                self.lake.sweep()  # what a killed process left behind, a day after
+            return report
 
     def follow(self) -> ApplyReport | None:
         """Take in new rows and bring the tables of prod up to date with the released code; never trains."""
@@ -335,6 +338,12 @@ class Workspace:
         """`query` as a pandas frame."""
         frame: pd.DataFrame = self.query(table, **options).to_pandas()
         return frame
+
+    def masked(
+        self, table: str, columns: Sequence[str], *, at: int | str | None = None, environment: str = DEV
+    ) -> list[str]:
+        """Those of the columns that a reader of the table gets as nulls."""
+        return self._context.reader.hidden(self.snapshot(table, at=at, environment=environment), columns)
 
     def snapshot(self, table: str, *, at: int | str | None = None, environment: str = DEV) -> Snapshot:
         """A snapshot by number or time, or what stands in the environment.

@@ -38,6 +38,9 @@ def command(
         rows = workspace.query(
             table, purpose=purpose, columns=names, where=where, at=at, limit=limit, environment=environment
         )
+        hidden = workspace.masked(table, rows.column_names, at=at, environment=environment)
+    if hidden:
+        click.echo(f"masked, shown as empty: {', '.join(hidden)}", err=True)
     if as_json:
         for row in rows.to_pylist():
             click.echo(json.dumps(row, default=lambda value: value.isoformat()))

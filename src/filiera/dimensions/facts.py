@@ -56,21 +56,22 @@ class LedgerFacts:
         return Pending(texts, sum(item.size_bytes for item in waiting))
 
     def notes(self, source: str) -> list[str]:
-        """Files that were read under an earlier contract: their rows stay as they are."""
-        digest = self._context.settings.sources[source].contract.digest
+        """Files that are looked at later or were read under an earlier contract, columns that come as nulls."""
+        settings, listed = self._context.settings.sources[source], self._listed(source)
+        later = [item for item in listed if item.standing in LATER]
+        texts = [f"{source}: {item.name} is {item.standing.value}; it is read the next time" for item in later]
+        if not listed:
+            texts.append(f"{source}: no file fits {settings.pattern}")
         with self._context.ledger.reading() as connection:
             records = newest_files(sources.list_files(connection, source)).values()
-        texts = [
-            f"{source}: {item.name} is {item.standing.value}; it is read the next time"
-            for item in self._listed(source)
-            if item.standing in LATER
-        ]
-        old = sum(record.state == "accepted" and record.contract_digest != digest for record in records)
-        word = "file was" if old == 1 else "files were"
+        old = sum(r.state == "accepted" and r.contract_digest != settings.contract.digest for r in records)
         if old:
+            word = "file was" if old == 1 else "files were"
             texts.append(f"{source}: {old} {word} read under an earlier contract; the rows stay as they are")
-        if not self._listed(source):
-            texts.append(f"{source}: no file fits {self._context.settings.sources[source].pattern}")
+        snapshot = self._context.lake.latest(source)
+        hidden = self._context.reader.hidden(snapshot, snapshot.columns) if snapshot else []
+        if hidden:
+            texts.append(f"{source}: {', '.join(hidden)} masked: functions and readers get nulls")
         return texts
 
     def busy(self, source: str) -> list[str]:
