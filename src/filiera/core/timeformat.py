@@ -43,6 +43,8 @@ def format_fault(form: str) -> tuple[str, str] | None:
         return "names no date", "say where year, month and day stand: %Y, %m, %d"
     if bool(parts & {"I", "l"}) != bool(parts & {"p", "P"}):
         return "has a clock of twelve hours without %p, or %p without it", "write %I:%M %p, or %H:%M"
+    if "S" in parts and not parts & {"H", "k", "I", "l"}:
+        return "names seconds without hours", "write %H:%M:%S, or neither"
     if bool(parts & {"H", "k", "I", "l"}) != ("M" in parts):
         return "names hours without minutes, or minutes without hours", "write %H:%M, or neither"
     return None

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filiera.core.timeformat import directives, format_fault
@@ -67,6 +67,7 @@ def test_formats_of_plants_and_offices_are_accepted_and_read(form: str, text: st
         ("%G-W%V", "names no date"),
         ("%F %H", "without minutes"),
         ("%F %M", "without minutes"),
+        ("%Y%S", "without hours"),
         ("%F %I:%M", "without %p"),
         ("%F %H:%M %p", "without %p"),
     ],
@@ -81,6 +82,7 @@ PARTS = [f"%{mark}" for mark in "YymbBhdejFDsHkIlPpMSTRr%zZQ+f"] + ["%.f", "%3f"
 
 
 @given(st.lists(st.sampled_from(PARTS), max_size=8).map("".join))
+@settings(max_examples=500, deadline=None)
 def test_an_accepted_format_never_stops_the_reader(form: str) -> None:
     if format_fault(form) is None:
         read("2024-03-01 14:05", form)
