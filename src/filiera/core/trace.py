@@ -27,3 +27,6 @@ class Trace:
     input_rows: int
     created_us: int
     parts: Mapping[str, str] = field(default_factory=dict)  #: input digest by UTC day, for partitioned tables
+    bundle: str | None = None  #: digest of the source bundle it ran from; None for sources
+    runtime_digest: str | None = None  #: of the record of the interpreter and its libraries; None for sources
+    dynamic: Mapping[str, str] = field(default_factory=dict)  #: what the code read beyond its inputs: name -> digest

@@ -181,6 +181,7 @@ def apply(
         step = consider(asset, definitions.graph, facts, blocked)
         if step.action is Action.REUSE and not step.detail:  # a study that may continue does
             continue
+        _keep_bundle(context, definitions)
         item, error = _take(context, definitions, facts, asset, step, run_id, trials)
         failure = failure or error
         done.append(item)
@@ -253,6 +254,17 @@ def _take(
     return item, None
 
 
+def _keep_bundle(context: Context, definitions: Definitions) -> None:
+    """Store the code before it runs, so that every trace can be made again from what the ledger has."""
+    digest = definitions.bundle.digest
+    with context.ledger.reading() as connection:
+        if environments.get_bundle(connection, digest) is not None:
+            return
+    record = context.lake.objects.put(definitions.bundle.pack())
+    with context.ledger.commit(actor=context.principal, action="bundle.keep", object=digest) as tx:
+        environments.put_bundle(tx, digest, record)
+
+
 def _held(step: Step) -> Done:
     text = "; ".join(reason.text for reason in step.reasons)
     return Done(asset=step.asset, operation=step.operation, outcome="held", text=text)
@@ -298,14 +310,12 @@ def _advance(
     with context.ledger.reading() as connection:
         newest = {name: snapshots.latest(connection, name) for name in graph.sources}
         known = {name: traces.of_output(connection, item.id) if item else None for name, item in newest.items()}
-        stored = environments.get_bundle(connection, definitions.bundle.digest)
     fresh = [name for name, item in newest.items() if item is not None and known[name] is None]
     assets = kept | {name: trace.id for name, trace in known.items() if trace is not None}
     if not fresh and before and dict(before.assets) == assets and before.bundle == definitions.bundle.digest:
         return before.number
-    record = stored or context.lake.objects.put(definitions.bundle.pack())
+    _keep_bundle(context, definitions)
     with context.ledger.commit(actor=context.principal, action=f"environment.{kind}", object=environment) as tx:
-        environments.put_bundle(tx, definitions.bundle.digest, record)
         for name in fresh:
             assets[name] = _source_trace(context, tx, name, run_id)
         number = before.number + 1 if before else 1

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from filiera.clock import US_PER_DAY
-from filiera.core.asset import Frame, Graph, Table
+from filiera.core.asset import Frame, Table
 from filiera.core.contract import OPEN
 from filiera.core.model import ModelVersion
 from filiera.core.snapshot import Snapshot
@@ -89,7 +89,7 @@ def compute_table(
         _check_parts(context, definitions, run, time_column, rows)
     run.wall_s = time.monotonic() - began
     classes, units = _inherited(run)
-    trace_of = _trace_maker(context, definitions.graph, run, key, semantics, parts, run_id)
+    trace_of = _trace_maker(context, definitions, run, key, semantics, parts, run_id)
     made: list[Trace] = []
 
     def effects(tx: Tx, snapshot: Snapshot) -> None:
@@ -290,7 +290,7 @@ def _inherited(run: _Run) -> tuple[dict[str, str], dict[str, str | None]]:
 
 def _trace_maker(
     context: Context,
-    graph: Graph,
+    definitions: Definitions,
     run: _Run,
     key: str,
     semantics: Mapping[str, str],
@@ -302,7 +302,7 @@ def _trace_maker(
         manifest = {
             "code": dict(table.code.manifest),
             "settings": settings_of(table),
-            "interpreter": interpreter(graph),
+            "interpreter": interpreter(definitions.graph),
         }
         cost = context.prices.trial_nano(run.seconds, context.workers, waited_for=context.waited_for)
         trace = Trace(
@@ -324,6 +324,8 @@ def _trace_maker(
             input_rows=run.rows_read,
             created_us=tx.now_us,
             parts=dict(parts or {}),
+            bundle=definitions.bundle.digest,
+            runtime_digest=traces.put_manifest(tx, definitions.graph.runtime_manifest),
         )
         traces.record(tx, trace)
         environments.record_spend(tx, run=run_id, asset=table.name, cost_nano=cost, seconds=run.wall_s)

@@ -467,6 +467,8 @@ def _trace(tx: Tx, work: _Work, outcome: StudyOutcome, fitted: Refit, version: M
         cost_nano=sum(trial.cost_nano for trial in trials) + work.final_nano(fitted.seconds),
         input_rows=len(work.training.matrix.y),
         created_us=tx.now_us,
+        bundle=work.definitions.bundle.digest,
+        runtime_digest=traces.put_manifest(tx, work.definitions.graph.runtime_manifest),
     )
 
 

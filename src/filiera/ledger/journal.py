@@ -120,6 +120,14 @@ class Ledger:
             raise IntegrityError(
                 "ledger.damaged", f"the ledger cannot be read: {error.orig}", where=str(path)
             ) from error
+        if row["schema_version"] < t.SCHEMA_VERSION:
+            raise UnavailableError(
+                "ledger.older",
+                "the ledger was written by an older filiera",
+                expected=f"schema {t.SCHEMA_VERSION}",
+                found=f"schema {row['schema_version']}",
+                next="make a new project beside it and read the sources again: nothing was released in this form yet",
+            )
         if row["schema_version"] > t.SCHEMA_VERSION:
             raise UnavailableError(
                 "ledger.newer",

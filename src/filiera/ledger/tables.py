@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 metadata = sa.MetaData()
 
@@ -176,6 +176,9 @@ trace = sa.Table(
     _whole("cost_nano"),
     _whole("input_rows"),
     _text("parts"),
+    _text("bundle", null=True),
+    _text("runtime_digest", null=True),
+    _text("dynamic"),
     _whole("created_us"),
     sa.Index("trace_asset", "asset", "created_us"),
 )

@@ -13,7 +13,7 @@ from filiera.digest import digest_json
 from filiera.ledger import tables as t
 from filiera.ledger.journal import Tx, as_json
 
-_JSON = ("inputs", "input_snapshots", "parts")
+_JSON = ("inputs", "input_snapshots", "parts", "dynamic")
 
 
 def record(tx: Tx, trace: Trace, *, instead: bool = False) -> None:
