@@ -16,8 +16,8 @@ from filiera.core.money import Money
 from filiera.core.snapshot import Snapshot
 from filiera.core.trace import Trace
 from filiera.core.trial import TrialState
+from filiera.dimensions import waiting as files
 from filiera.dimensions.context import Context
-from filiera.dimensions.facts import LedgerFacts
 from filiera.errors import ContractError, DeniedError, NotFoundError, nearest
 from filiera.ledger import environments, snapshots, sources, studies, traces
 from filiera.ledger.journal import Connection, Ledger
@@ -30,8 +30,7 @@ MOST_NAMED = 1_000  #: devices among which the nearest name is looked for
 def status(context: Context) -> dict[str, Any]:
     """Sources, tables, models and environments as they are: `filiera.status/1`."""
     settings = context.settings
-    facts = LedgerFacts(context, DEV)
-    waiting = {name: len(facts.pending(name).texts) for name in settings.sources}
+    waiting = {name: len(files.pending(context, name).texts) for name in settings.sources}
     with context.ledger.reading() as connection:
         names = dict.fromkeys((DEV, PROD, *environments.names(connection)))
         heads = {name: environments.head(connection, name) for name in names}

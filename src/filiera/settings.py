@@ -23,6 +23,7 @@ from filiera.tomlread import Document, Section, decode, shown
 PRICES = ("watts_per_busy_core", "energy_per_kwh", "wear_per_core_hour", "waiting_per_hour")
 _LARGEST_RECORD_BYTES = 1 << 30
 _MOST_TRIALS = 1_000_000
+_PERCENT = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*$", re.ASCII)
 _BUDGET = re.compile(r"^\s*(.+?)\s+per\s+month\s*$")
 
 
@@ -56,6 +57,14 @@ class ModelRules:
     trials: int | None = None  #: overrides the pipeline's upper limit; never makes a study stale
     budget: Money | None = None  #: hard limit of one study
     minimum_gain: float = 0.0  #: least gain over the champion, in units of the score
+    hold_until: float = 0.0  #: share 0-1 of new rows below which new data alone does not train it again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableRules:
+    """When a derived table is computed again."""
+
+    hold_until: float = 0.0  #: share 0-1 of new rows below which new data alone does not compute it again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +81,7 @@ class Settings:
     root: Path
     project: Project
     sources: Mapping[str, Source]
+    tables: Mapping[str, TableRules]
     models: Mapping[str, ModelRules]
     environments: Mapping[str, EnvironmentRules]
     prices: Mapping[str, Any]  #: overrides of the price list
@@ -86,6 +96,11 @@ class Settings:
     def state(self) -> Path:
         """The folder of ledger and lake."""
         return self.root / STATE_FOLDER
+
+    def hold_until(self, asset: str) -> float:
+        """Share 0-1 of new rows below which new data alone runs nothing; 0 = every new row counts."""
+        rules = self.models.get(asset) or self.tables.get(asset)
+        return rules.hold_until if rules else 0.0
 
     def rules_of(self, model: str) -> ModelRules:
         """The rules of a model; defaults where none are written."""
@@ -119,6 +134,7 @@ def parse(root: Path, text: str) -> Settings:
         root=root,
         project=project,
         sources=MappingProxyType({name: _source(name, section) for name, section in top.tables("source")}),
+        tables=MappingProxyType({name: _table(name, section) for name, section in top.tables("table")}),
         models=MappingProxyType({name: _model(name, section, project) for name, section in top.tables("model")}),
         environments=MappingProxyType(
             {name: _environment(name, section) for name, section in top.tables("environment")}
@@ -169,11 +185,31 @@ def _model(name: str, section: Section, project: Project) -> ModelRules:
         trials=section.whole("trials", None, least=1, most=_MOST_TRIALS),
         budget=section.parsed("budget", Money.of, f"an amount, such as '5 {project.currency}'", None),
         minimum_gain=float(section.number("minimum_gain", 0.0, least=0)),
+        hold_until=_hold_until(section),
     )
     section.finish()
     check.check_worth(section, rules.worth, rules.stop, project.currency)
     check.check_budget(section, rules.budget, project.currency)
     return rules
+
+
+def _table(name: str, section: Section) -> TableRules:
+    check.check_name(section, name)
+    rules = TableRules(hold_until=_hold_until(section))
+    section.finish()
+    return rules
+
+
+def _hold_until(section: Section) -> float:
+    found: float = section.parsed("hold_until", _share, "a share of new rows, such as '2%'", 0.0)
+    return found
+
+
+def _share(text: str) -> float:
+    match = _PERCENT.match(text)
+    if not match or float(match[1]) > 100:
+        raise ValueError("it is no percentage from 0% to 100%")
+    return float(match[1]) / 100
 
 
 def _environment(name: str, section: Section) -> EnvironmentRules:

@@ -12,6 +12,7 @@ import pwd
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,13 +24,16 @@ from filiera.core.money import Money
 from filiera.core.plan import Plan
 from filiera.core.progress import Progress, Silent
 from filiera.core.snapshot import Snapshot
+from filiera.cost.calibration import Forecasted, calibration
 from filiera.cost.prices import load_prices
-from filiera.dimensions import stamp
+from filiera.dimensions import stamp, waiting
 from filiera.dimensions.apply import ApplyReport, apply, apply_lock
 from filiera.dimensions.context import Context, Definitions, working_bundle
 from filiera.dimensions.describe import describe
 from filiera.dimensions.facts import LedgerFacts
+from filiera.dimensions.overrides import Overrides, override
 from filiera.dimensions.plan import make_plan
+from filiera.dimensions.shown import refuse_stale, remember_plan
 from filiera.dimensions.study_limits import check_worth
 from filiera.errors import ConflictError, GateError, NotFoundError, SettingsError, UsageError, nearest
 from filiera.govern import keys
@@ -37,7 +41,7 @@ from filiera.govern.policy import Policy
 from filiera.lake.access import LakeReader
 from filiera.lake.objects import LocalObjects
 from filiera.lake.table import Lake
-from filiera.ledger import environments, snapshots, sources, studies, traces
+from filiera.ledger import environments, forecasts, snapshots, sources, studies, traces
 from filiera.ledger.chain import ChainReport
 from filiera.ledger.journal import Ledger
 from filiera.ledger.named import any_object
@@ -199,9 +203,18 @@ class Workspace:
         """The graph of the code in the folder."""
         return describe(self._context, working_bundle(self.settings))
 
-    def plan(self, environment: str = DEV) -> Plan:
-        """What changed, what follows, and its price; changes nothing."""
-        return self._plan(self.definitions(), environment)
+    def plan(self, environment: str = DEV, *, overrides: Overrides | None = None) -> Plan:
+        """What changed, what follows, and its price; changes nothing.
+
+        Args:
+            environment: that would move.
+            overrides: settings of this run only, such as `{"power.max_leaf_nodes": 64}`.
+        """
+        return self._plan(self._overridden(overrides), environment)
+
+    def _overridden(self, overrides: Overrides | None) -> Definitions:
+        definitions = self.definitions()
+        return replace(definitions, graph=override(definitions.graph, overrides)) if overrides else definitions
 
     def _plan(self, definitions: Definitions, environment: str) -> Plan:
         context, facts = self._context, LedgerFacts(self._context, environment)
@@ -216,14 +229,26 @@ class Workspace:
             check_worth(context, definitions.graph, model, facts.snapshot(model.inputs[0].asset))
         return plan
 
-    def plan_answer(self, environment: str = DEV) -> dict[str, Any]:
+    @property
+    def _plans(self) -> Path:
+        return self.settings.state / "cache" / "plans"
+
+    def calibration(self, limit: int = 1_000) -> dict[str, Any]:
+        """How the newest forecasts compare with what the steps took: `filiera.calibration/1`."""
+        with self.ledger.reading() as connection:
+            records = forecasts.newest(connection, limit)
+        return calibration([Forecasted(**record) for record in records])
+
+    def plan_answer(self, environment: str = DEV, *, overrides: Overrides | None = None) -> dict[str, Any]:
         """The plan as data and as text, remembered for as long as nothing changes."""
         from filiera.core.plan_text import plan_text
 
-        plan = self.plan(environment)
-        answer = {"plan": plan.to_json(), "text": plan_text(plan)}
-        facts = LedgerFacts(self._context, environment)
-        if any(facts.busy(source) for source in self.settings.sources):
+        plan = self.plan(environment, overrides=overrides)
+        answer: dict[str, Any] = {"plan": plan.to_json(), "text": plan_text(plan)}
+        remember_plan(self._plans, answer["plan"])
+        if overrides:
+            return answer
+        if any(waiting.busy(self._context, source) for source in self.settings.sources):
             return answer  # a file that is being written may be whole a moment later
         now_us = self._context.clock.now_us()
         patterns = [source.pattern for source in self.settings.sources.values()]
@@ -235,12 +260,25 @@ class Workspace:
         return answer
 
     def apply(
-        self, environment: str = DEV, *, progress: Progress | None = None, trials: int | None = None
+        self,
+        environment: str = DEV,
+        *,
+        progress: Progress | None = None,
+        trials: int | None = None,
+        overrides: Overrides | None = None,
+        plan: str | None = None,
     ) -> ApplyReport:
         """Do what the plan says; killed at any moment, the next apply continues.
 
+        Args:
+            environment: that moves.
+            progress: is told how far it is.
+            trials: upper limit of trials for this run.
+            overrides: settings of this run only, such as `{"power.max_leaf_nodes": 64}`; they are recorded.
+            plan: key of a plan that was shown; nothing runs unless it still holds.
+
         Raises:
-            ConflictError: another apply is running.
+            ConflictError: another apply is running, or the plan is stale.
             GateError: the environment has a gate; it moves by releases only.
             NotFoundError: there is no such environment.
         """
@@ -253,8 +291,12 @@ class Workspace:
             )
         self._context.progress = progress or Silent()
         with self._lock():
+            definitions = self._overridden(overrides)
+            if plan is not None:
+                refuse_stale(self._plans, plan, self._plan(definitions, environment).to_json())
             self._accept_rules()
-            report = apply(self._context, self.definitions(), environment, trials=trials)
+            cause = {"set": dict(overrides)} if overrides else None
+            report = apply(self._context, definitions, environment, trials=trials, cause=cause)
             if report.steps:
                 self.lake.sweep()  # what a killed process left behind, a day after
             return report

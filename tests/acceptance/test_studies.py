@@ -218,7 +218,7 @@ def go_on(workspace: Workspace, limit: int) -> tuple[Trace, str]:
     context, definitions = workspace._context, workspace.definitions()
     facts = LedgerFacts(context, "dev")
     for asset in definitions.graph.ordered():
-        step = consider(asset, definitions.graph, facts, {})
+        (step,) = consider([asset], definitions.graph, facts, {})
     (model,) = definitions.graph.models
     assert step.key is not None
     return train_model(context, definitions, facts, model, step.key, known_inputs(model, facts), "run_more", limit)

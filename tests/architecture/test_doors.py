@@ -16,7 +16,14 @@ SOURCES = sorted(path for path in ROOT.rglob("*.py") if "examples" not in path.p
 #: What a call looks like, and the only files that may make it.
 DOORS: dict[str, set[str]] = {
     # Sealed objects write bytes for keeps; the others write what a person asked for, or code and caches without rows.
-    "write_text": {"project.py", "demo.py", "cli/adopt.py", "dimensions/stamp.py", "dimensions/describe.py"},
+    "write_text": {
+        "project.py",
+        "demo.py",
+        "cli/adopt.py",
+        "dimensions/stamp.py",
+        "dimensions/describe.py",
+        "dimensions/shown.py",
+    },
     "write_bytes": {"dimensions/bundle.py", "runner/package.py"},
     # Rows leave the lake through the Reader.
     "get_table": {"lake/rows.py", "lake/append.py"},

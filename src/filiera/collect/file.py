@@ -47,6 +47,7 @@ class Candidate:
     name: str  #: relative to the project, as the ledger knows it
     standing: Standing
     size_bytes: int
+    mtime_ns: int = 0
 
 
 def list_candidates(root: Path, pattern: str, known: Iterable[SourceFile], now_ns: int) -> list[Candidate]:
@@ -66,7 +67,8 @@ def list_candidates(root: Path, pattern: str, known: Iterable[SourceFile], now_n
             continue
         try:
             stat = path.stat()
-            found.append(Candidate(path, name, _standing(path, stat, versions.get(name), now_ns), stat.st_size))
+            standing = _standing(path, stat, versions.get(name), now_ns)
+            found.append(Candidate(path, name, standing, stat.st_size, stat.st_mtime_ns))
         except OSError:
             found.append(Candidate(path, name, Standing.UNREADABLE, 0))
     return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 DAY_US = 86_400_000_000
@@ -121,7 +122,7 @@ class Model:
     order: str = "fixed"  #: of trials, "fixed" or "free"; not part of the study's identity
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Graph:
     """Every definition of one project at one moment."""
 
@@ -131,25 +132,48 @@ class Graph:
     runtime: str  #: digest of the interpreter and its libraries
     runtime_manifest: Mapping[str, Any] = field(default_factory=dict)  #: python, platform, name -> version
     warnings: tuple[str, ...] = ()
+    digests: Mapping[str, str] = field(default_factory=dict)  #: of each definition, by asset; see `dimensions.key`
+
+    @cached_property
+    def definitions(self) -> tuple[Table | Model, ...]:
+        """Tables, then models."""
+        return (*self.tables, *self.models)
+
+    @cached_property
+    def _by_name(self) -> Mapping[str, Table | Model]:
+        return {asset.name: asset for asset in self.definitions}
 
     def find(self, name: str) -> Table | Model | None:
         """The definition called `name`, or None (sources have no definition here)."""
-        return next((asset for asset in self.definitions if asset.name == name), None)
+        return self._by_name.get(name)
 
-    @property
-    def definitions(self) -> tuple[Table | Model, ...]:
-        """Tables, then models."""
-        found: list[Table | Model] = [*self.tables, *self.models]
+    @cached_property
+    def layers(self) -> tuple[tuple[Table | Model, ...], ...]:
+        """Definitions by depth: a layer reads from earlier layers and sources only; by name within a layer.
+
+        Raises:
+            ValueError: the graph has a cycle.
+        """
+        waits = {asset.name: {p.asset for p in asset.inputs} & self._by_name.keys() for asset in self.definitions}
+        readers: dict[str, list[str]] = {}
+        for name, needed in waits.items():
+            for other in needed:
+                readers.setdefault(other, []).append(name)
+        ready, found = sorted(name for name, needed in waits.items() if not needed), []
+        while ready:
+            found.append(tuple(self._by_name[name] for name in ready))
+            after = []
+            for name in ready:
+                for reader in readers.get(name, ()):
+                    waits[reader].discard(name)
+                    if not waits[reader]:
+                        after.append(reader)
+            ready = sorted(after)
+        if sum(map(len, found)) < len(waits):
+            raise ValueError(f"the graph has a cycle through {', '.join(sorted(n for n, w in waits.items() if w))}")
         return tuple(found)
 
     def ordered(self) -> Iterator[Table | Model]:
-        """Definitions such that inputs come before their readers; ties by name."""
-        done = set(self.sources)
-        waiting = sorted(self.definitions, key=lambda asset: asset.name)
-        while waiting:
-            ready = [asset for asset in waiting if all(port.asset in done for port in asset.inputs)]
-            if not ready:
-                raise ValueError(f"the graph has a cycle through {', '.join(asset.name for asset in waiting)}")
-            yield from ready
-            done.update(asset.name for asset in ready)
-            waiting = [asset for asset in waiting if asset.name not in done]
+        """Definitions such that inputs come before their readers."""
+        for layer in self.layers:
+            yield from layer

@@ -18,6 +18,7 @@ def graph_to_json(graph: Graph) -> dict[str, Any]:
         "runtime": graph.runtime,
         "runtime_manifest": dict(graph.runtime_manifest),
         "warnings": list(graph.warnings),
+        "digests": dict(graph.digests),
     }
 
 
@@ -30,6 +31,7 @@ def graph_from_json(value: Mapping[str, Any]) -> Graph:
         runtime=value["runtime"],
         runtime_manifest=value["runtime_manifest"],
         warnings=tuple(value["warnings"]),
+        digests=value["digests"],
     )
 
 

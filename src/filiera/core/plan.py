@@ -9,7 +9,7 @@ from typing import Any
 
 from filiera.clock import rfc3339
 from filiera.core.money import Money
-from filiera.digest import digest_json
+from filiera.digest import digest
 
 
 class Dimension(StrEnum):
@@ -27,7 +27,8 @@ class Action(StrEnum):
     RUN = "run"  #: its key has no trace: it must be computed
     MAYBE = "maybe"  #: an input will be computed first; whether this follows depends on what comes out
     HOLD = "hold"  #: stale, but a rule or a missing condition keeps it as it is
-    REUSE = "reuse"  #: a trace answers for its key
+    RESTORE = "restore"  #: an earlier trace answers for its key: it stands again, and nothing runs
+    REUSE = "reuse"  #: the trace that stands answers for its key
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,9 @@ class Step:
     reasons: tuple[Reason, ...] = ()
     detail: str = ""  #: such as "61 of 245 days" or "up to 30 trials, champion's settings first"
     key: str | None = None  #: digest of everything the output depends on; None while an input is unknown
+    definition: str | None = None  #: digest of its code and settings, of a step that may run
     probability: float = 1.0  #: share 0-1 that it runs
+    seconds_p10: float = 0.0
     seconds: float = 0.0  #: expected, if it runs
     seconds_p90: float = 0.0
     cost: Money | None = None  #: expected, if it runs
@@ -68,7 +71,9 @@ class Step:
             "reasons": [reason.to_json() for reason in self.reasons],
             "detail": self.detail,
             "key": self.key,
+            "definition": self.definition,
             "probability": self.probability,
+            "p10_s": round(self.seconds_p10, 3),
             "expected_s": round(self.seconds, 3),
             "p90_s": round(self.seconds_p90, 3),
             "cost": self.cost.to_json() if self.cost else None,
@@ -86,6 +91,13 @@ class Plan:
     steps: tuple[Step, ...]
     warnings: tuple[str, ...] = ()
     created_us: int = 0
+    seconds_p90: float | None = None  #: of all work together, drawn at random; None = nothing to draw, or too much
+    cost_p90: Money | None = None
+
+    @property
+    def up_to_date(self) -> bool:
+        """Nothing runs, and nothing moves."""
+        return not any(step.action in (Action.RUN, Action.MAYBE, Action.RESTORE) for step in self.steps)
 
     @property
     def work(self) -> tuple[Step, ...]:
@@ -115,9 +127,12 @@ class Plan:
 
     @property
     def key(self) -> str:
-        """Identity of the plan: equal when the same work follows for the same reasons."""
-        steps = [[s.asset, s.operation, s.action.value, s.key, [r.to_json() for r in s.reasons]] for s in self.steps]
-        return digest_json("plan", 1, {"environment": self.environment, "steps": steps})
+        """Identity of the plan: equal when the same work follows from the same inputs for the same reasons."""
+        lines = [self.environment]
+        for s in self.steps:
+            texts = [reason.text for reason in s.reasons]
+            lines.append("\t".join((s.asset, s.action.value, s.key or "", s.definition or "", *texts)))
+        return digest("plan", 2, "\n".join(lines).encode())
 
     def __str__(self) -> str:
         from filiera.core.plan_text import plan_text
@@ -135,9 +150,12 @@ class Plan:
             "key": self.key,
             "created": rfc3339(self.created_us),
             "work": bool(self.work),
+            "up_to_date": self.up_to_date,
             "expected_s": round(self.seconds, 3),
+            "p90_s": None if self.seconds_p90 is None else round(self.seconds_p90, 3),
             "worst_s": round(self.worst_seconds, 3),
             "expected_cost": self.cost.to_json(),
+            "p90_cost": self.cost_p90.to_json() if self.cost_p90 else None,
             "worst_cost": self.worst_cost.to_json(),
             "steps": [step.to_json() for step in self.steps],
             "warnings": list(self.warnings),

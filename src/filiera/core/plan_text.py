@@ -6,6 +6,7 @@ from filiera.core.plan import Action, Plan, Step
 
 _ORDER = (Action.RUN, Action.MAYBE, Action.HOLD)
 _SHOWN = 6  #: reasons a step
+_NAMED = 12  #: assets in one line
 
 
 def plan_text(plan: Plan) -> str:
@@ -13,16 +14,29 @@ def plan_text(plan: Plan) -> str:
     lines = [f"  {word:8}{text}" for word, text in _changes(plan)]
     steps = [step for action in _ORDER for step in plan.steps if step.action is action]
     lines += [line for step in steps for line in _step(step)]
-    reused = [step.asset for step in plan.steps if step.action is Action.REUSE]
-    if reused:
-        lines.append(f"  reuse   {', '.join(reused)}")
+    for action in (Action.RESTORE, Action.REUSE):
+        names = [step.asset for step in plan.steps if step.action is action]
+        if names:
+            lines.append(f"  {action.value:8}{_names(names)}")
     lines += [f"  study   {s.asset} {s.detail}" for s in plan.steps if s.action is Action.REUSE and s.detail]
     lines += [f"  note    {text}" for text in plan.warnings]
-    if not plan.work:
+    if plan.up_to_date:
         return "\n".join(["nothing to do", *lines])
-    tail = f"expected {plan.cost}, {_time(plan.seconds)}; worst {plan.worst_cost}, {_time(plan.worst_seconds)}"
+    return "\n".join([*lines, f"  {_price(plan)}; plan {plan.key.removeprefix('sha256:')[:8]}"])
+
+
+def _names(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _price(plan: Plan) -> str:
+    if not plan.work:
+        return "nothing runs: earlier results stand again"
+    likely = f" (p90 {plan.cost_p90}, {_time(plan.seconds_p90)})" if plan.seconds_p90 is not None else ""
+    expected = f"expected {plan.cost}, {_time(plan.seconds)}{likely}"
     guesses = " (guesses: fewer than three earlier runs)" if any(step.guess for step in plan.work) else ""
-    return "\n".join([*lines, f"  {tail}{guesses}; plan {plan.key.removeprefix('sha256:')[:8]}"])
+    return f"{expected}; worst {plan.worst_cost}, {_time(plan.worst_seconds)}{guesses}"
 
 
 def _changes(plan: Plan) -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,3 +31,24 @@ class Trace:
     bundle: str | None = None  #: digest of the source bundle it ran from; None for sources
     runtime_digest: str | None = None  #: of the record of the interpreter and its libraries; None for sources
     dynamic: Mapping[str, str] = field(default_factory=dict)  #: what the code read beyond its inputs: name -> digest
+
+
+class Mark(NamedTuple):
+    """A trace in short: what a plan needs of the many that stand unchanged."""
+
+    id: str
+    asset: str
+    kind: str
+    key: str
+    output: str
+    semantic: str
+    classes: str  #: column classes of the output besides `open`, comma-separated
+    dynamic: str  #: what the code read beyond its inputs, as JSON
+
+
+class Run(NamedTuple):
+    """What one computation took, and what it read and gave."""
+
+    seconds: float
+    rows: int  #: rows read
+    semantic: str  #: of the output

@@ -10,7 +10,7 @@ import fcntl
 import html
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,14 +24,16 @@ from filiera.core.money import Money
 from filiera.core.plan import Action, Step
 from filiera.core.trace import Trace
 from filiera.digest import digest_json
+from filiera.dimensions import waiting as files
 from filiera.dimensions.compute import compute_table
 from filiera.dimensions.context import Context, Definitions
 from filiera.dimensions.facts import LedgerFacts
 from filiera.dimensions.ingest import ingest_source
-from filiera.dimensions.plan import consider, known_inputs
+from filiera.dimensions.plan import consider, known_inputs, priced
 from filiera.dimensions.training import train_model
 from filiera.errors import ConflictError, FilieraError
 from filiera.ledger import environments, snapshots, traces
+from filiera.ledger.forecasts import record as record_forecasts
 from filiera.ledger.journal import Tx
 
 LOCK_POLL_S = 0.05
@@ -150,6 +152,7 @@ def apply(
     pinned: Mapping[str, Trace] | None = None,
     left_out: frozenset[str] = frozenset(),
     trials: int | None = None,
+    cause: Mapping[str, Any] | None = None,
 ) -> ApplyReport:
     """Bring an environment up to date with the definitions.
 
@@ -162,15 +165,17 @@ def apply(
         pinned: traces that stand whatever changed, such as the released models of a follow.
         left_out: assets that are not computed here, such as models that were never released.
         trials: upper limit of trials for this run.
+        cause: why the environment moves, for its record; such as settings of this run only.
 
     Raises:
         ConflictError: somebody moved the environment meanwhile; the work is kept under its keys.
     """
     began = time.monotonic()
     run_id = new_id("run", context.clock.now_us(), os.urandom)
-    done, refused = _ingest(context, environment, head, run_id)
+    done, refused = _ingest(context, run_id)
     facts = LedgerFacts(context, environment, head, trials)
     failure: FilieraError | None = None
+    forecasts: list[dict[str, Any]] = []
     blocked = dict.fromkeys(left_out, 0.0)
     for asset in definitions.graph.ordered():
         if pinned and asset.name in pinned:
@@ -178,16 +183,20 @@ def apply(
             continue
         if asset.name in left_out:
             continue
-        step = consider(asset, definitions.graph, facts, blocked)
-        if step.action is Action.REUSE and not step.detail:  # a study that may continue does
+        (step,) = consider([asset], definitions.graph, facts, blocked)
+        if step.action in (Action.REUSE, Action.RESTORE) and not step.detail:  # a study that may continue does
             continue
         _keep_bundle(context, definitions)
+        step = priced(step, definitions.graph, facts)
         item, error = _take(context, definitions, facts, asset, step, run_id, trials)
         failure = failure or error
         done.append(item)
-        if item.outcome != "done":
+        if step.action is Action.RUN and item.outcome == "done":
+            forecasts.append(_forecast(step, item))
+        if item.outcome != "done" and asset.name not in facts.standing():
             blocked[asset.name] = 0.0
-    generation = _advance(context, definitions, facts, environment, kind, run_id)
+    reasons = {"run": run_id, **(cause or {})}
+    generation = _advance(context, definitions, facts, environment, kind, reasons, forecasts)
     cost = sum((item.cost.nano for item in done if item.cost), 0)
     return ApplyReport(
         environment=environment,
@@ -200,14 +209,12 @@ def apply(
     )
 
 
-def _ingest(
-    context: Context, environment: str, head: Generation | None, run_id: str
-) -> tuple[list[Done], list[tuple[str, FilieraError]]]:
+def _ingest(context: Context, run_id: str) -> tuple[list[Done], list[tuple[str, FilieraError]]]:
     """Read every source's new and changed files."""
     done: list[Done] = []
     refused: list[tuple[str, FilieraError]] = []
     for name, source in context.settings.sources.items():
-        waiting = LedgerFacts(context, environment, head).candidates(name)
+        waiting = files.candidates(context, name)
         if not waiting:
             continue
         began = time.monotonic()
@@ -239,7 +246,7 @@ def _take(
     trials: int | None,
 ) -> tuple[Done, FilieraError | None]:
     """Run one step, and say what came of it; an error holds what needs it and nothing else."""
-    if step.action not in (Action.RUN, Action.REUSE) or step.key is None:
+    if step.action in (Action.HOLD, Action.MAYBE) or step.key is None:
         return _held(step), None
     try:
         trace, item = _run_step(context, definitions, facts, asset, step, run_id, trials)
@@ -263,6 +270,19 @@ def _keep_bundle(context: Context, definitions: Definitions) -> None:
     record = context.lake.objects.put(definitions.bundle.pack())
     with context.ledger.commit(actor=context.principal, action="bundle.keep", object=digest) as tx:
         environments.put_bundle(tx, digest, record)
+
+
+def _forecast(step: Step, item: Done) -> dict[str, Any]:
+    """What the step was expected to take, beside what it took."""
+    return {
+        "asset": step.asset,
+        "operation": step.operation,
+        "p10_s": step.seconds_p10,
+        "expected_s": step.seconds,
+        "p90_s": step.seconds_p90,
+        "actual_s": item.seconds,
+        "guess": step.guess,
+    }
 
 
 def _held(step: Step) -> Done:
@@ -302,7 +322,13 @@ def _booked(context: Context, run_id: str, asset: str) -> tuple[Money, float]:
 
 
 def _advance(
-    context: Context, definitions: Definitions, facts: LedgerFacts, environment: str, kind: str, run_id: str
+    context: Context,
+    definitions: Definitions,
+    facts: LedgerFacts,
+    environment: str,
+    kind: str,
+    cause: Mapping[str, Any],
+    forecasts: Sequence[Mapping[str, Any]],
 ) -> int | None:
     """Move the environment to what stands now; None when that is where it is."""
     graph, before = definitions.graph, facts.head
@@ -317,7 +343,7 @@ def _advance(
     _keep_bundle(context, definitions)
     with context.ledger.commit(actor=context.principal, action=f"environment.{kind}", object=environment) as tx:
         for name in fresh:
-            assets[name] = _source_trace(context, tx, name, run_id)
+            assets[name] = _source_trace(context, tx, name, cause["run"])
         number = before.number + 1 if before else 1
         generation = Generation(
             id=tx.new_id("gen"),
@@ -326,12 +352,13 @@ def _advance(
             kind=kind,
             assets=assets,
             bundle=definitions.bundle.digest,
-            cause={"run": run_id},
+            cause=cause,
             actor=context.principal,
             created_us=tx.now_us,
         )
         environments.advance(tx, generation, before.number if before else 0)
-        tx.details.update(generation=number)
+        record_forecasts(tx, cause["run"], forecasts)
+        tx.details.update(generation=number, **{name: value for name, value in cause.items() if name != "run"})
     return number
 
 

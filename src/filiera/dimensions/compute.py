@@ -78,7 +78,7 @@ def compute_table(
     """
     run, began = _begin(context, facts, table), time.monotonic()
     parts = facts.parts(table) if table.partition and run.time else None
-    base = facts.base(table, definitions.graph, facts.current(table.name)) if parts is not None else None
+    base = facts.base(table, definitions.graph) if parts is not None else None
     parent = facts.snapshot_of(base) if base else None
     try:
         time_column, rows = _slices(context, definitions, run, _spans(parts, base), parent)

@@ -20,7 +20,7 @@ from filiera.engine.failure import raise_failure
 from filiera.engine.task import Task
 
 DESCRIBE = "filiera.runner.describe:describe"
-VERSION = 1
+VERSION = 2
 
 
 def describe(context: Context, bundle: Bundle) -> Definitions:

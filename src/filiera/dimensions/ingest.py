@@ -10,7 +10,7 @@ from filiera.collect import file as files
 from filiera.collect.file import Candidate
 from filiera.core.batch import SourceFile
 from filiera.dimensions.context import Context
-from filiera.dimensions.facts import newest_files
+from filiera.dimensions.waiting import newest_files
 from filiera.errors import FilieraError, GateError, UnavailableError
 from filiera.ingest.batch import check_file
 from filiera.ledger import sources

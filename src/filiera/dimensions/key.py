@@ -9,10 +9,11 @@ constructive traces.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from filiera.core.asset import Graph, Model, Table
-from filiera.digest import digest_json
+from filiera.digest import digest, digest_json
 
 
 def interpreter(graph: Graph) -> dict[str, Any]:
@@ -40,6 +41,23 @@ def settings_of(asset: Table | Model) -> dict[str, Any]:
     }
 
 
+def definition_digest(asset: Table | Model, graph: Graph) -> str:
+    """Everything of a key but the inputs: code, settings, interpreter."""
+    kind = "table" if isinstance(asset, Table) else "model"
+    record = {
+        "kind": kind,
+        "code": asset.code.digest,
+        "settings": settings_of(asset),
+        "interpreter": interpreter(graph),
+    }
+    return digest_json("definition", 1, record)
+
+
+def with_digests(graph: Graph) -> Graph:
+    """The graph with the digest of every definition, so that keys cost one short hash each."""
+    return replace(graph, digests={asset.name: definition_digest(asset, graph) for asset in graph.definitions})
+
+
 def step_key(asset: Table | Model, inputs: Mapping[str, str], graph: Graph) -> str:
     """The key under which a trace of `asset` answers.
 
@@ -48,18 +66,9 @@ def step_key(asset: Table | Model, inputs: Mapping[str, str], graph: Graph) -> s
         inputs: semantic digest of what each port reads, by asset name.
         graph: for the interpreter.
     """
-    return digest_json(
-        "key",
-        1,
-        {
-            "asset": asset.name,
-            "kind": "table" if isinstance(asset, Table) else "model",
-            "code": asset.code.digest,
-            "inputs": dict(inputs),
-            "settings": settings_of(asset),
-            "interpreter": interpreter(graph),
-        },
-    )
+    definition = graph.digests.get(asset.name) or definition_digest(asset, graph)
+    parts = [asset.name, definition, *(f"{name}={inputs[name]}" for name in sorted(inputs))]
+    return digest("key", 2, "\n".join(parts).encode())
 
 
 def columns_read(asset: Table | Model, key: tuple[str, ...], time: str | None) -> tuple[str, ...] | None:

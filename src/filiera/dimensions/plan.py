@@ -1,34 +1,26 @@
 """What must run, what may run, what is reused, and why: a pure function of the graph and the facts.
 
-Steps are considered in topological order. While all inputs of a step are known, its key is known, and a trace either
-answers for it or not. Below a step that will run, inputs are unknown until it ran ("maybe"): its output may come out
-equal, and then everything below is reused (early cut-off).
+Steps are considered layer by layer, with one question to the ledger each. While all inputs of a step are known, its
+key is known, and a trace either answers for it or not. Below a step that will run, inputs are unknown until it ran
+("maybe"): its output may come out equal, and then everything below is reused (early cut-off).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from filiera.core.asset import Graph, Model, Table
 from filiera.core.money import Money
 from filiera.core.plan import Action, Dimension, Plan, Reason, Step
-from filiera.core.trace import Trace
+from filiera.core.trace import Mark, Run, Trace
+from filiera.cost.forecast import change_share, log_sd
+from filiera.cost.simulate import Chance, simulate
 from filiera.dimensions.compare import code_changes, input_changes, interpreter_changes, setting_changes
 from filiera.dimensions.key import columns_read, interpreter, settings_of, step_key
+from filiera.dimensions.pricing import Pricing
 from filiera.errors import nearest
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Price:
-    """Expected and 90th percentile of one run of a step."""
-
-    seconds: float
-    seconds_p90: float
-    cost: Money
-    cost_p90: Money
-    guess: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +29,7 @@ class Pending:
 
     texts: tuple[str, ...]  #: one line a file: name, size, new or changed
     size_bytes: int
+    digest: str = ""  #: changes with the name, size or time of a file that waits
 
 
 class Facts(Protocol):
@@ -62,53 +55,85 @@ class Facts(Protocol):
         """Columns of a source or table; None when it has no data or will be computed first."""
         ...
 
-    def trace(self, asset: str, key: str) -> Trace | None:
-        """The trace that answers for the key, whoever made it."""
+    def answers(self, keys: Mapping[str, str]) -> Mapping[str, Mark]:
+        """The traces that answer for keys, by asset, whoever made them; from then on they stand."""
+        ...
+
+    def mark(self, asset: str) -> Mark | None:
+        """What stands for the asset in the environment now, in short."""
         ...
 
     def current(self, asset: str) -> Trace | None:
-        """The trace that stands for the asset in the environment now."""
+        """What stands for the asset in the environment now."""
+        ...
+
+    def keep(self, asset: str) -> None:
+        """What stands for the asset goes on standing although its inputs moved."""
         ...
 
     def continuation(self, model: Model, graph: Graph, key: str) -> str:
         """What the finished study of a key could go on for; "" = it would end where it did."""
         ...
 
+    def threshold(self, asset: str) -> float:
+        """Share 0-1 of new rows below which a change of data alone does not run the asset."""
+        ...
+
+    def new_share(self, asset: Table | Model) -> float | None:
+        """Share 0-1 of new rows among what the asset reads; None = cannot be told."""
+        ...
+
     def manifest(self, digest: str) -> Mapping[str, Any]:
         """A stored closure manifest or settings record."""
         ...
 
-    def price(self, asset: str, operation: str) -> Price:
-        """Forecast from earlier runs."""
+    def runs(self, assets: Iterable[str]) -> Mapping[str, Sequence[Run]]:
+        """What earlier runs of assets took, newest first."""
         ...
 
-    def detail(self, asset: Table | Model, graph: Graph, current: Trace | None) -> str:
+    def rows_to_read(self, asset: Table | Model, graph: Graph) -> int | None:
+        """Rows that a run of the asset will read; None while an input is unknown."""
+        ...
+
+    def detail(self, asset: Table | Model, graph: Graph) -> str:
         """How much of the asset has to be done, in words."""
+        ...
+
+    @property
+    def pricing(self) -> Pricing:
+        """What a second costs."""
         ...
 
 
 def make_plan(graph: Graph, facts: Facts, *, environment: str, currency: str, now_us: int) -> Plan:
     """The least work that brings the environment up to date with the graph, its data and its settings."""
-    steps: list[Step] = []
     unknown: dict[str, float] = {}  # asset -> probability that its output changes
-    for source in graph.sources:
-        step = _source_step(source, facts)
-        steps.append(step)
-        if step.action is Action.RUN:
-            unknown[source] = 1.0
-    for asset in graph.ordered():
-        step = consider(asset, graph, facts, unknown)
-        steps.append(step)
-        if step.action in (Action.RUN, Action.MAYBE):
-            unknown[asset.name] = step.probability
-        elif step.action is Action.HOLD:
-            unknown[asset.name] = 0.0
+    steps = [_source_step(source, facts) for source in graph.sources]
+    unknown |= {step.asset: 1.0 for step in steps if step.action is Action.RUN}
+    history: dict[str, Sequence[Run]] = {}
+    for layer in graph.layers:
+        found = consider(layer, graph, facts, unknown)
+        steps += found
+        work = [step.asset for step in found if step.action in (Action.RUN, Action.MAYBE)]
+        history |= facts.runs(work) if work else {}
+        for step in found:
+            if step.action in (Action.RUN, Action.MAYBE):
+                unknown[step.asset] = step.probability * change_share(history.get(step.asset, ()))
+            elif step.action is Action.HOLD and step.key is None:
+                unknown[step.asset] = 0.0
+    steps = [_priced(step, graph, facts, history) for step in steps]
     missing = [
         text for model in graph.models if model.inputs[0].asset not in unknown for text in missing_columns(model, facts)
     ]
     earlier = [text for source in graph.sources for text in facts.notes(source)]
-    warnings = (*graph.warnings, *earlier, *missing)
-    return Plan(environment=environment, currency=currency, steps=tuple(steps), warnings=warnings, created_us=now_us)
+    plan = Plan(
+        environment=environment,
+        currency=currency,
+        steps=tuple(steps),
+        warnings=(*graph.warnings, *earlier, *missing),
+        created_us=now_us,
+    )
+    return _with_spread(plan, graph, facts, history)
 
 
 def missing_columns(model: Model, facts: Facts) -> list[str]:
@@ -127,45 +152,115 @@ def _source_step(source: str, facts: Facts) -> Step:
     pending = facts.pending(source)
     if not pending.texts:
         return Step(asset=source, operation="ingest", action=Action.REUSE)
-    return _priced(
-        Step(
-            asset=source,
-            operation="ingest",
-            action=Action.RUN,
-            reasons=tuple(Reason(Dimension.DATA, text) for text in pending.texts),
-        ),
-        facts.price(source, "ingest"),
-    )
+    reasons = tuple(Reason(Dimension.DATA, text) for text in pending.texts)
+    return Step(asset=source, operation="ingest", action=Action.RUN, reasons=reasons, key=pending.digest)
 
 
-def consider(asset: Table | Model, graph: Graph, facts: Facts, unknown: Mapping[str, float]) -> Step:
-    """What follows for one asset, given which of its inputs are not known yet."""
-    operation = "compute" if isinstance(asset, Table) else "train"
-    blank = Step(asset=asset.name, operation=operation, action=Action.REUSE)
-    names = [port.asset for port in asset.inputs]
+def _priced(step: Step, graph: Graph, facts: Facts, history: Mapping[str, Sequence[Run]]) -> Step:
+    """The step with its forecast, if it runs or may run."""
+    if step.action not in (Action.RUN, Action.MAYBE):
+        return step
+    asset = graph.find(step.asset)
+    if asset is None:
+        return facts.pricing.ingest(step, facts.pending(step.asset).size_bytes)
+    rows = facts.rows_to_read(asset, graph) if step.key else None
+    return facts.pricing.work(step, history.get(step.asset, ()), rows)
+
+
+def priced(step: Step, graph: Graph, facts: Facts) -> Step:
+    """One step with its forecast, if it runs or may run."""
+    return _priced(step, graph, facts, facts.runs([step.asset]))
+
+
+def _with_spread(plan: Plan, graph: Graph, facts: Facts, history: Mapping[str, Sequence[Run]]) -> Plan:
+    """The plan with the 90th percentile of all its work together."""
+    chances = []
+    for step in plan.work:
+        asset = graph.find(step.asset)
+        chances.append(
+            Chance(
+                name=step.asset,
+                certain=step.probability == 1.0,
+                needs=tuple(port.asset for port in asset.inputs) if asset else (),
+                changed=change_share(history.get(step.asset, ())) if asset else 1.0,
+                seconds=step.seconds,
+                log_sd=log_sd(step.seconds_p10, step.seconds_p90),
+                nano_per_s=facts.pricing.nano_per_s(facts.pricing.workers if asset else 1),
+            )
+        )
+    spread = simulate(chances)
+    if spread is None:
+        return plan
+    return replace(plan, seconds_p90=spread.seconds_p90, cost_p90=Money(spread.nano_p90, plan.currency))
+
+
+def consider(assets: Sequence[Table | Model], graph: Graph, facts: Facts, unknown: Mapping[str, float]) -> list[Step]:
+    """What follows for assets that do not read each other, given the inputs that are not known yet; without prices.
+
+    Args:
+        assets: of one layer, or one.
+        graph: all definitions.
+        facts: the world.
+        unknown: probability that it changes of every asset whose output is not known yet.
+    """
+    steps: dict[str, Step] = {}
+    keyed: dict[str, tuple[Table | Model, dict[str, str]]] = {}
+    keys: dict[str, str] = {}
+    for asset in assets:
+        open_inputs = [port.asset for port in asset.inputs if port.asset in unknown]
+        if open_inputs:
+            steps[asset.name] = _maybe(asset, graph, open_inputs, unknown, facts)
+            continue
+        inputs = known_inputs(asset, facts)
+        if len(inputs) < len(asset.inputs):
+            missing = [port.asset for port in asset.inputs if port.asset not in inputs]
+            steps[asset.name] = _held(asset, Reason(Dimension.DATA, f"{', '.join(missing)} has no data yet"))
+            continue
+        keyed[asset.name], keys[asset.name] = (asset, inputs), step_key(asset, inputs, graph)
+    marks = facts.answers(keys)
+    for name, (asset, inputs) in keyed.items():
+        mark = marks.get(name)
+        if mark is None:
+            steps[name] = _stale(asset, inputs, keys[name], graph, facts)
+        else:
+            steps[name] = _answered(asset, mark, graph, facts)
+    return [steps[asset.name] for asset in assets]
+
+
+def _blank(asset: Table | Model, action: Action) -> Step:
+    return Step(asset=asset.name, operation="compute" if isinstance(asset, Table) else "train", action=action)
+
+
+def _held(asset: Table | Model, reason: Reason) -> Step:
+    return replace(_blank(asset, Action.HOLD), reasons=(reason,))
+
+
+def _answered(asset: Table | Model, mark: Mark, graph: Graph, facts: Facts) -> Step:
+    """A trace answers: the one that stands, or an earlier one that stands again."""
+    more = facts.continuation(asset, graph, mark.key) if isinstance(asset, Model) else ""
+    own = facts.mark(asset.name)
+    action = Action.REUSE if own is not None and own.id == mark.id else Action.RESTORE
+    return replace(_blank(asset, action), key=mark.key, detail=f"may continue: {more}" if more else "")
+
+
+def _stale(asset: Table | Model, inputs: Mapping[str, str], key: str, graph: Graph, facts: Facts) -> Step:
+    """No trace answers: it runs, unless its data moved less than its threshold."""
     current = facts.current(asset.name)
-    open_inputs = [name for name in names if name in unknown]
-    if open_inputs:
-        maybe = _maybe(blank, asset, graph, current, open_inputs, unknown, facts)
-        return _priced(maybe, facts.price(asset.name, operation))
-    inputs = known_inputs(asset, facts)
-    missing = [name for name in names if name not in inputs]
-    if missing:
-        text = f"{', '.join(missing)} has no data yet"
-        return replace(blank, action=Action.HOLD, reasons=(Reason(Dimension.DATA, text),))
-    key = step_key(asset, inputs, graph)
-    if facts.trace(asset.name, key) is not None:
-        more = facts.continuation(asset, graph, key) if isinstance(asset, Model) else ""
-        return replace(blank, key=key, detail=f"may continue: {more}" if more else "")
-    return _priced(
-        replace(
-            blank,
-            action=Action.RUN,
-            key=key,
-            reasons=why(asset, inputs, graph, current, facts),
-            detail=facts.detail(asset, graph, current),
-        ),
-        facts.price(asset.name, operation),
+    reasons = why(asset, inputs, graph, current, facts)
+    threshold = facts.threshold(asset.name)
+    if current is not None and threshold > 0 and all(reason.dimension is Dimension.DATA for reason in reasons):
+        share = facts.new_share(asset)
+        if share is not None and share < threshold:
+            facts.keep(asset.name)
+            text = f"stale, held until {threshold:.3g} of its rows are new or changed ({share:.2g} now)"
+            held = Reason(Dimension.DATA, text)
+            return replace(_blank(asset, Action.HOLD), key=current.key, reasons=(held, *reasons))
+    return replace(
+        _blank(asset, Action.RUN),
+        key=key,
+        definition=graph.digests.get(asset.name),
+        reasons=reasons,
+        detail=facts.detail(asset, graph),
     )
 
 
@@ -181,31 +276,23 @@ def known_inputs(asset: Table | Model, facts: Facts) -> dict[str, str]:
 
 
 def _maybe(
-    blank: Step,
-    asset: Table | Model,
-    graph: Graph,
-    current: Trace | None,
-    open_inputs: Sequence[str],
-    unknown: Mapping[str, float],
-    facts: Facts,
+    asset: Table | Model, graph: Graph, open_inputs: Sequence[str], unknown: Mapping[str, float], facts: Facts
 ) -> Step:
     stays = 1.0
     for name in open_inputs:
         stays *= 1.0 - unknown[name]
     if stays == 1.0:
-        text = f"waits for {', '.join(open_inputs)}"
-        return replace(blank, action=Action.HOLD, reasons=(Reason(Dimension.DATA, text),))
-    reasons: tuple[Reason, ...] = (Reason(Dimension.DATA, f"if {' or '.join(open_inputs)} changes"),)
-    if current is not None:
-        reasons = (*_definition_changes(asset, current, facts), *reasons)
-    certain = current is None or len(reasons) > 1
-    return replace(
-        blank,
-        action=Action.RUN if current is None else Action.MAYBE,
-        reasons=(Reason(Dimension.DATA, "never computed"),) if current is None else reasons,
-        probability=1.0 if certain else 1.0 - stays,
-        detail=facts.detail(asset, graph, current) if isinstance(asset, Model) else "",
-    )
+        return _held(asset, Reason(Dimension.DATA, f"waits for {', '.join(open_inputs)}"))
+    detail = facts.detail(asset, graph) if isinstance(asset, Model) else ""
+    blank = replace(_blank(asset, Action.RUN), definition=graph.digests.get(asset.name), detail=detail)
+    if facts.mark(asset.name) is None:
+        return replace(blank, reasons=(Reason(Dimension.DATA, "never computed"),))
+    condition = Reason(Dimension.DATA, f"if {' or '.join(open_inputs)} changes")
+    current = facts.current(asset.name)
+    assert current is not None, "a mark is of a trace"
+    changes = _definition_changes(asset, current, graph, facts)
+    probability = 1.0 if changes else 1.0 - stays
+    return replace(blank, action=Action.MAYBE, reasons=(*changes, condition), probability=probability)
 
 
 def why(
@@ -215,27 +302,15 @@ def why(
     if current is None:
         return (Reason(Dimension.DATA, "never computed"),)
     reasons = [Reason(Dimension.DATA, f"{name} changed") for name in input_changes(current.inputs, inputs)]
-    reasons += _definition_changes(asset, current, facts)
-    record = facts.manifest(current.manifest_digest)
-    reasons += interpreter_changes(record.get("interpreter", {}), interpreter(graph))
+    reasons += _definition_changes(asset, current, graph, facts)
     return tuple(reasons) or (Reason(Dimension.MODEL, "computed under another key before"),)
 
 
-def _definition_changes(asset: Table | Model, current: Trace, facts: Facts) -> list[Reason]:
+def _definition_changes(asset: Table | Model, current: Trace, graph: Graph, facts: Facts) -> list[Reason]:
     record = facts.manifest(current.manifest_digest)
     reasons: list[Reason] = []
     if current.code_digest != asset.code.digest:
         reasons += code_changes(record.get("code", {}), asset.code.manifest)
     texts = setting_changes(record.get("settings", {}), settings_of(asset))
-    return reasons + [Reason(Dimension.MODEL, text) for text in texts]
-
-
-def _priced(step: Step, price: Price) -> Step:
-    return replace(
-        step,
-        seconds=price.seconds,
-        seconds_p90=price.seconds_p90,
-        cost=price.cost,
-        cost_p90=price.cost_p90,
-        guess=price.guess,
-    )
+    reasons += [Reason(Dimension.MODEL, text) for text in texts]
+    return reasons + interpreter_changes(record.get("interpreter", {}), interpreter(graph))

@@ -21,7 +21,7 @@ from filiera.places import SETTINGS_FILE, STATE_FOLDER
 
 #: A file changed this shortly before it was looked at may change again within one tick of its clock (git's racy rule).
 RACY_NS = 2_000_000_000
-VERSION = 2
+VERSION = 3
 
 
 def recall(root: Path, environment: str, now_us: int) -> dict[str, Any] | None:

@@ -7,16 +7,19 @@ from typing import Any
 
 from filiera.clock import US_PER_DAY
 from filiera.core.asset import Graph, Model, Table
+from filiera.core.generation import PROD
 from filiera.core.snapshot import Snapshot
 from filiera.core.trial import Trial
 from filiera.dimensions.context import Context
-from filiera.ledger import environments, studies
+from filiera.ledger import environments, studies, traces
 from filiera.settings import Settings
 from filiera.train.card import unit_of
 from filiera.train.report import NANO, may_continue
 from filiera.train.value import Worth, in_units_of, stated_worth
 
 MONTH_US = 30 * US_PER_DAY
+#: Later studies of a model start from what the last one found and need fewer trials.
+RETRAIN_SHARE, RETRAIN_LEAST = 0.3, 10
 
 
 def check_worth(context: Context, graph: Graph, model: Model, snapshot: Snapshot | None) -> Worth:
@@ -66,6 +69,39 @@ def continuation(context: Context, model: Model, key: str, limit: int, value: Wo
             return ""
         report, trials = studies.get_report(connection, study.id), studies.list_trials(connection, study.id)
     return may_continue(report, limit, study_budget(context, model, report, trials), value)
+
+
+def study_size(
+    context: Context, model: Model, *, asked: int | None = None, key: str | None = None
+) -> tuple[int, list[Mapping[str, Any]]]:
+    """Upper limit of trials, and the settings that are tried first.
+
+    A model that has versions of other studies needs fewer trials, unless their number was written down or asked for.
+
+    Args:
+        context: the open project.
+        model: its definition.
+        asked: upper limit that was asked for.
+        key: of the step, where it is known.
+    """
+    written = asked or context.settings.rules_of(model.name).trials
+    names = {parameter.name for parameter in model.space}
+    with context.ledger.reading() as connection:
+        released = environments.head(connection, PROD)
+        trace_id = released.assets.get(model.name) if released else None
+        trace = traces.get(connection, trace_id) if trace_id else None
+        versions = studies.list_versions(connection, model.name)
+        champion = studies.get_version(connection, trace.output) if trace else None
+        study = studies.find_study(connection, model.name, key) if key else None
+    first: list[Mapping[str, Any]] = [
+        dict(v.settings) for v in [*([champion] if champion else []), *versions[:1]] if set(v.settings) == names
+    ]
+    unique = [item for index, item in enumerate(first) if item not in first[:index]]
+    if written is not None:
+        return written, unique
+    if any(study is None or version.study != study.id for version in versions):
+        return min(model.trials, max(RETRAIN_LEAST, round(model.trials * RETRAIN_SHARE))), unique
+    return model.trials, unique
 
 
 def study_budget(context: Context, model: Model, report: Mapping[str, Any], trials: Sequence[Trial]) -> float | None:

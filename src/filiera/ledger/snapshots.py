@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from filiera.core.contract import OPEN
 from filiera.core.snapshot import BatchFiles, ObjectRecord, Snapshot
 from filiera.ledger import tables as t
 from filiera.ledger.journal import Tx, as_json
@@ -39,6 +40,7 @@ def insert_snapshot(tx: Tx, snapshot: Snapshot, totals: str) -> None:
             time=snapshot.time,
             semantic=snapshot.semantic,
             totals=totals,
+            classes=",".join(sorted({str(column["class"]) for column in snapshot.schema} - {OPEN})),
             low_us=snapshot.low_us,
             high_us=snapshot.high_us,
             created_us=snapshot.created_us,

@@ -125,6 +125,7 @@ snapshot = sa.Table(
     _text("time", null=True),
     _text("semantic"),
     _text("totals"),  # per column sums of cell hashes, hex
+    _text("classes"),  # column classes besides `open`, comma-separated
     _whole("low_us", null=True),
     _whole("high_us", null=True),
     _whole("created_us"),
@@ -286,12 +287,29 @@ spend = sa.Table(
     _whole("created_us"),
 )
 
+#: What a step was expected to take, beside what it took.
+forecast = sa.Table(
+    "forecast",
+    metadata,
+    _serial(),
+    _project(),
+    _text("run"),
+    _text("asset"),
+    _text("operation"),
+    sa.Column("p10_s", sa.Float, nullable=False),
+    sa.Column("expected_s", sa.Float, nullable=False),
+    sa.Column("p90_s", sa.Float, nullable=False),
+    sa.Column("actual_s", sa.Float, nullable=False),
+    _whole("guess"),
+    _whole("created_us"),
+)
+
 rule = sa.Table("rule", metadata, _serial(), _project(), _text("body"), _text("actor"), _whole("created_us"))
 
 #: History: no row is ever changed or removed.
 APPEND_ONLY = (
     "audit", "source_file", "snapshot", "manifest", "trace", "model_version", "bundle", "generation", "exposure",
-    "spend", "rule",
+    "spend", "rule", "forecast",
 )  # fmt: skip
 
 #: These rows end once: the marked column goes from open to closed and then the row never changes.

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
 
-from filiera.core.trace import Trace
+from filiera.core.trace import Mark, Run, Trace
 from filiera.digest import digest_json
 from filiera.ledger import tables as t
 from filiera.ledger.journal import Tx, as_json
+
+#: Values in one statement; SQLite takes 32,766 parameters.
+_CHUNK = 4_000
+_MARKS = sa.select(
+    t.trace.c.id,
+    t.trace.c.asset,
+    t.trace.c.kind,
+    t.trace.c.key,
+    t.trace.c.output,
+    t.trace.c.output_semantic,
+    sa.func.coalesce(t.snapshot.c.classes, ""),
+    t.trace.c.dynamic,
+).join_from(t.trace, t.snapshot, t.snapshot.c.id == t.trace.c.output, isouter=True)
 
 _JSON = ("inputs", "input_snapshots", "parts", "dynamic")
 
@@ -43,6 +57,49 @@ def get(connection: sa.Connection, trace_id: str) -> Trace | None:
     """A trace by id."""
     row = connection.execute(sa.select(t.trace).where(t.trace.c.id == trace_id)).mappings().first()
     return _trace(row) if row else None
+
+
+def marks(connection: sa.Connection, trace_ids: Iterable[str]) -> list[Mark]:
+    """Traces by id, in short."""
+    found: list[Mark] = []
+    for chunk in _chunks(trace_ids):
+        found += [Mark(*row) for row in connection.execute(_MARKS.where(t.trace.c.id.in_(chunk)))]
+    return found
+
+
+def answers(connection: sa.Connection, keys: Mapping[str, str]) -> dict[str, Mark]:
+    """The traces that answer for keys, by asset.
+
+    Args:
+        connection: to the ledger.
+        keys: one per asset.
+    """
+    query = _MARKS.join(t.canon, t.canon.c.trace == t.trace.c.id)
+    found: dict[str, Mark] = {}
+    for chunk in _chunks(keys.items()):
+        rows = connection.execute(query.where(sa.tuple_(t.canon.c.asset, t.canon.c.key).in_(chunk)))
+        found |= {row.asset: Mark(*row) for row in rows}
+    return found
+
+
+def runs(connection: sa.Connection, assets: Iterable[str], limit: int = 50) -> dict[str, list[Run]]:
+    """What earlier computations of assets took, newest first, at most `limit` of each."""
+    c = t.trace.c
+    place = sa.func.row_number().over(partition_by=c.asset, order_by=c.created_us.desc()).label("place")
+    found: dict[str, list[Run]] = {}
+    for chunk in _chunks(assets):
+        inner = sa.select(c.asset, c.seconds, c.input_rows, c.output_semantic, place).where(c.asset.in_(chunk))
+        newest = inner.subquery()
+        query = sa.select(newest).where(newest.c.place <= limit).order_by(newest.c.asset, newest.c.place)
+        for row in connection.execute(query):
+            found.setdefault(row.asset, []).append(Run(row.seconds, row.input_rows, row.output_semantic))
+    return found
+
+
+def _chunks(items: Iterable[Any]) -> Iterator[list[Any]]:
+    waiting = iter(items)
+    while chunk := list(islice(waiting, _CHUNK)):
+        yield chunk
 
 
 def of_output(connection: sa.Connection, output: str) -> Trace | None:

@@ -23,6 +23,7 @@ from filiera.core.asset import Code, Frame, Graph, Model, Parameter, Port, Table
 from filiera.core.asset_json import graph_to_json
 from filiera.digest import digest_json
 from filiera.dimensions.closure import Project, installed, required
+from filiera.dimensions.key import with_digests
 from filiera.errors import CodeError, nearest
 from filiera.runner.fit import default_settings, fit_arguments, probe
 
@@ -89,7 +90,7 @@ def describe(
     _refuse_cycles(graph)
     for model in models:
         _refuse_key_inputs(graph, model, functions[model.name], arguments["sources"])
-    return graph_to_json(replace(graph, warnings=(*graph.warnings, *_unreleasable(models))))
+    return graph_to_json(with_digests(replace(graph, warnings=(*graph.warnings, *_unreleasable(models)))))
 
 
 def _load(root: Path) -> ModuleType:
