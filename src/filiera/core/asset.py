@@ -5,7 +5,7 @@ The control plane works on these values only; it never imports the user's module
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -154,24 +154,32 @@ class Graph:
         Raises:
             ValueError: the graph has a cycle.
         """
-        waits = {asset.name: {p.asset for p in asset.inputs} & self._by_name.keys() for asset in self.definitions}
-        readers: dict[str, list[str]] = {}
-        for name, needed in waits.items():
-            for other in needed:
-                readers.setdefault(other, []).append(name)
-        ready, found = sorted(name for name, needed in waits.items() if not needed), []
-        while ready:
-            found.append(tuple(self._by_name[name] for name in ready))
-            after = []
-            for name in ready:
-                for reader in readers.get(name, ()):
-                    waits[reader].discard(name)
-                    if not waits[reader]:
-                        after.append(reader)
-            ready = sorted(after)
-        if sum(map(len, found)) < len(waits):
-            raise ValueError(f"the graph has a cycle through {', '.join(sorted(n for n, w in waits.items() if w))}")
-        return tuple(found)
+        depth: dict[str, int] = {}
+        for asset in self._inputs_first():
+            depth[asset.name] = 1 + max((depth.get(port.asset, -1) for port in asset.inputs), default=-1)
+        layers: list[list[str]] = [[] for _ in range(max(depth.values(), default=-1) + 1)]
+        for name in sorted(depth):
+            layers[depth[name]].append(name)
+        return tuple(tuple(self._by_name[name] for name in layer) for layer in layers)
+
+    def _inputs_first(self) -> Iterable[Table | Model]:
+        """The definitions as they stand, when inputs come before their readers already; else sorted so."""
+        seen = set(self.sources)
+        for asset in self.definitions:
+            if not all(port.asset in seen for port in asset.inputs):
+                return map(self._by_name.__getitem__, self._sorted())
+            seen.add(asset.name)
+        return self.definitions
+
+    def _sorted(self) -> Iterable[str]:
+        from graphlib import CycleError, TopologicalSorter
+
+        inner = self._by_name.keys()
+        needs = {asset.name: [p.asset for p in asset.inputs if p.asset in inner] for asset in self.definitions}
+        try:
+            return tuple(TopologicalSorter(needs).static_order())
+        except CycleError as error:
+            raise ValueError(f"the graph has a cycle through {', '.join(sorted(set(error.args[1])))}") from error
 
     def ordered(self) -> Iterator[Table | Model]:
         """Definitions such that inputs come before their readers."""

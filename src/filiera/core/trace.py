@@ -30,6 +30,7 @@ class Trace:
     parts: Mapping[str, str] = field(default_factory=dict)  #: input digest by UTC day, for partitioned tables
     bundle: str | None = None  #: digest of the source bundle it ran from; None for sources
     runtime_digest: str | None = None  #: of the record of the interpreter and its libraries; None for sources
+    definition: str = ""  #: digest of code, settings and interpreter: the key without the inputs
     dynamic: Mapping[str, str] = field(default_factory=dict)  #: what the code read beyond its inputs: name -> digest
 
 
@@ -42,6 +43,7 @@ class Mark(NamedTuple):
     key: str
     output: str
     semantic: str
+    definition: str
     classes: str  #: column classes of the output besides `open`, comma-separated
     dynamic: str  #: what the code read beyond its inputs, as JSON
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -81,4 +82,6 @@ def _told(value: Any) -> str:
         return "none" if value is None else str(value)
     if value.get("kind") in ("choice", "fixed"):
         return "/".join(map(str, value["choices"]))
+    if "kind" not in value:  # a setting of the pipeline that is a dict
+        return json.dumps(value, sort_keys=True)
     return f"{value['low']:g} to {value['high']:g}" + (" log" if value.get("log") else "")

@@ -17,7 +17,7 @@ from filiera.core.snapshot import Snapshot
 from filiera.core.trace import Trace
 from filiera.dimensions.context import Context, Definitions
 from filiera.dimensions.facts import LedgerFacts
-from filiera.dimensions.key import interpreter, settings_of
+from filiera.dimensions.key import definition_digest, interpreter, settings_of
 from filiera.dimensions.partcheck import refuse_difference, sample_days
 from filiera.dimensions.parts import changed_days, lookback_days, slices
 from filiera.engine.failure import raise_failure
@@ -326,6 +326,7 @@ def _trace_maker(
             parts=dict(parts or {}),
             bundle=definitions.bundle.digest,
             runtime_digest=traces.put_manifest(tx, definitions.graph.runtime_manifest),
+            definition=definition_digest(table, definitions.graph),
         )
         traces.record(tx, trace)
         environments.record_spend(tx, run=run_id, asset=table.name, cost_nano=cost, seconds=run.wall_s)

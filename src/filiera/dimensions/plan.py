@@ -7,7 +7,9 @@ key is known, and a trace either answers for it or not. Below a step that will r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import gc
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -16,7 +18,7 @@ from filiera.core.money import Money
 from filiera.core.plan import Action, Dimension, Plan, Reason, Step
 from filiera.core.trace import Mark, Run, Trace
 from filiera.cost.forecast import change_share, log_sd
-from filiera.cost.simulate import Chance, simulate
+from filiera.cost.simulate import MOST_STEPS, Chance, simulate
 from filiera.dimensions.compare import code_changes, input_changes, interpreter_changes, setting_changes
 from filiera.dimensions.key import columns_read, interpreter, settings_of, step_key
 from filiera.dimensions.pricing import Pricing
@@ -107,6 +109,23 @@ class Facts(Protocol):
 
 def make_plan(graph: Graph, facts: Facts, *, environment: str, currency: str, now_us: int) -> Plan:
     """The least work that brings the environment up to date with the graph, its data and its settings."""
+    with _no_collector():
+        return _make_plan(graph, facts, environment=environment, currency=currency, now_us=now_us)
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """A large plan makes a million small values and no cycle: looking for cycles among them took half of its time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _make_plan(graph: Graph, facts: Facts, *, environment: str, currency: str, now_us: int) -> Plan:
     unknown: dict[str, float] = {}  # asset -> probability that its output changes
     steps = [_source_step(source, facts) for source in graph.sources]
     unknown |= {step.asset: 1.0 for step in steps if step.action is Action.RUN}
@@ -174,8 +193,10 @@ def priced(step: Step, graph: Graph, facts: Facts) -> Step:
 
 def _with_spread(plan: Plan, graph: Graph, facts: Facts, history: Mapping[str, Sequence[Run]]) -> Plan:
     """The plan with the 90th percentile of all its work together."""
-    chances = []
-    for step in plan.work:
+    work, chances = plan.work, []
+    if len(work) > MOST_STEPS:
+        return plan
+    for step in work:
         asset = graph.find(step.asset)
         chances.append(
             Chance(
@@ -227,20 +248,25 @@ def consider(assets: Sequence[Table | Model], graph: Graph, facts: Facts, unknow
     return [steps[asset.name] for asset in assets]
 
 
-def _blank(asset: Table | Model, action: Action) -> Step:
-    return Step(asset=asset.name, operation="compute" if isinstance(asset, Table) else "train", action=action)
+def _operation(asset: Table | Model) -> str:
+    return "compute" if isinstance(asset, Table) else "train"
 
 
-def _held(asset: Table | Model, reason: Reason) -> Step:
-    return replace(_blank(asset, Action.HOLD), reasons=(reason,))
+def _held(asset: Table | Model, *reasons: Reason, key: str | None = None) -> Step:
+    return Step(asset=asset.name, operation=_operation(asset), action=Action.HOLD, reasons=reasons, key=key)
 
 
 def _answered(asset: Table | Model, mark: Mark, graph: Graph, facts: Facts) -> Step:
     """A trace answers: the one that stands, or an earlier one that stands again."""
     more = facts.continuation(asset, graph, mark.key) if isinstance(asset, Model) else ""
     own = facts.mark(asset.name)
-    action = Action.REUSE if own is not None and own.id == mark.id else Action.RESTORE
-    return replace(_blank(asset, action), key=mark.key, detail=f"may continue: {more}" if more else "")
+    return Step(
+        asset=asset.name,
+        operation=_operation(asset),
+        action=Action.REUSE if own is not None and own.id == mark.id else Action.RESTORE,
+        key=mark.key,
+        detail=f"may continue: {more}" if more else "",
+    )
 
 
 def _stale(asset: Table | Model, inputs: Mapping[str, str], key: str, graph: Graph, facts: Facts) -> Step:
@@ -253,10 +279,11 @@ def _stale(asset: Table | Model, inputs: Mapping[str, str], key: str, graph: Gra
         if share is not None and share < threshold:
             facts.keep(asset.name)
             text = f"stale, held until {threshold:.3g} of its rows are new or changed ({share:.2g} now)"
-            held = Reason(Dimension.DATA, text)
-            return replace(_blank(asset, Action.HOLD), key=current.key, reasons=(held, *reasons))
-    return replace(
-        _blank(asset, Action.RUN),
+            return _held(asset, Reason(Dimension.DATA, text), *reasons, key=current.key)
+    return Step(
+        asset=asset.name,
+        operation=_operation(asset),
+        action=Action.RUN,
         key=key,
         definition=graph.digests.get(asset.name),
         reasons=reasons,
@@ -283,16 +310,22 @@ def _maybe(
         stays *= 1.0 - unknown[name]
     if stays == 1.0:
         return _held(asset, Reason(Dimension.DATA, f"waits for {', '.join(open_inputs)}"))
-    detail = facts.detail(asset, graph) if isinstance(asset, Model) else ""
-    blank = replace(_blank(asset, Action.RUN), definition=graph.digests.get(asset.name), detail=detail)
-    if facts.mark(asset.name) is None:
-        return replace(blank, reasons=(Reason(Dimension.DATA, "never computed"),))
-    condition = Reason(Dimension.DATA, f"if {' or '.join(open_inputs)} changes")
-    current = facts.current(asset.name)
-    assert current is not None, "a mark is of a trace"
-    changes = _definition_changes(asset, current, graph, facts)
-    probability = 1.0 if changes else 1.0 - stays
-    return replace(blank, action=Action.MAYBE, reasons=(*changes, condition), probability=probability)
+    mark, definition = facts.mark(asset.name), graph.digests.get(asset.name)
+    changes: list[Reason] = []
+    if mark is None:
+        changes = [Reason(Dimension.DATA, "never computed")]
+    elif mark.definition != definition and (current := facts.current(asset.name)) is not None:
+        changes = _definition_changes(asset, current, graph, facts)
+    condition = [Reason(Dimension.DATA, f"if {' or '.join(open_inputs)} changes")] if mark else []
+    return Step(
+        asset=asset.name,
+        operation=_operation(asset),
+        action=Action.MAYBE if mark else Action.RUN,
+        definition=definition,
+        reasons=(*changes, *condition),
+        probability=1.0 if changes else 1.0 - stays,
+        detail=facts.detail(asset, graph) if isinstance(asset, Model) else "",
+    )
 
 
 def why(

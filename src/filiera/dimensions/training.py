@@ -22,7 +22,7 @@ from filiera.core.trial import Baseline, Stop, Study, Trial
 from filiera.digest import digest
 from filiera.dimensions.context import Context, Definitions
 from filiera.dimensions.facts import LedgerFacts
-from filiera.dimensions.key import columns_read, interpreter, settings_of
+from filiera.dimensions.key import columns_read, definition_digest, interpreter, settings_of
 from filiera.dimensions.study_limits import check_worth, study_budget
 from filiera.engine.memory import SharedBuffer
 from filiera.errors import GateError, WorkError
@@ -469,6 +469,7 @@ def _trace(tx: Tx, work: _Work, outcome: StudyOutcome, fitted: Refit, version: M
         created_us=tx.now_us,
         bundle=work.definitions.bundle.digest,
         runtime_digest=traces.put_manifest(tx, work.definitions.graph.runtime_manifest),
+        definition=definition_digest(model, work.definitions.graph),
     )
 
 

@@ -179,6 +179,7 @@ trace = sa.Table(
     _text("parts"),
     _text("bundle", null=True),
     _text("runtime_digest", null=True),
+    _text("definition"),
     _text("dynamic"),
     _whole("created_us"),
     sa.Index("trace_asset", "asset", "created_us"),

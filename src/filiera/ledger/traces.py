@@ -23,6 +23,7 @@ _MARKS = sa.select(
     t.trace.c.key,
     t.trace.c.output,
     t.trace.c.output_semantic,
+    t.trace.c.definition,
     sa.func.coalesce(t.snapshot.c.classes, ""),
     t.trace.c.dynamic,
 ).join_from(t.trace, t.snapshot, t.snapshot.c.id == t.trace.c.output, isouter=True)
@@ -63,7 +64,7 @@ def marks(connection: sa.Connection, trace_ids: Iterable[str]) -> list[Mark]:
     """Traces by id, in short."""
     found: list[Mark] = []
     for chunk in _chunks(trace_ids):
-        found += [Mark(*row) for row in connection.execute(_MARKS.where(t.trace.c.id.in_(chunk)))]
+        found += map(Mark._make, connection.execute(_MARKS.where(t.trace.c.id.in_(chunk))).all())
     return found
 
 
@@ -77,8 +78,8 @@ def answers(connection: sa.Connection, keys: Mapping[str, str]) -> dict[str, Mar
     query = _MARKS.join(t.canon, t.canon.c.trace == t.trace.c.id)
     found: dict[str, Mark] = {}
     for chunk in _chunks(keys.items()):
-        rows = connection.execute(query.where(sa.tuple_(t.canon.c.asset, t.canon.c.key).in_(chunk)))
-        found |= {row.asset: Mark(*row) for row in rows}
+        wanted = sa.tuple_(t.canon.c.asset, t.canon.c.key).in_(chunk)
+        found |= {row.asset: Mark._make(row) for row in connection.execute(query.where(wanted)).all()}
     return found
 
 
