@@ -492,8 +492,13 @@ class Workspace:
 
         return StudyReport(study_report(self.ledger, model, [version.name for version in self.models()]))
 
-    def release(self, label: str, *, environment: str = PROD) -> dict[str, Any]:
+    def release(self, label: str, *, environment: str = PROD, origin: str = DEV) -> dict[str, Any]:
         """Move an environment to a model version, if every check of its gate passes.
+
+        Args:
+            label: `power` = the newest version, `power@2` = that one.
+            environment: that moves.
+            origin: the environment whose tables stand behind the version, such as a branch.
 
         Raises:
             GateError: with every failing check and its evidence; nothing changed.
@@ -502,15 +507,16 @@ class Workspace:
         from filiera.dimensions.follow import follow
 
         self._refuse_unknown(environment)
+        self._refuse_unknown(origin)
         context, definitions = self._context, self.definitions()
         candidate = releasing.find_candidate(context, definitions, self.version(label))
         with self._lock(wait_s=RELEASE_WAIT_S):
             champion = releasing.champion_of(context, environment, candidate.version.name)
             if champion is not None:
                 follow(context, environment)  # the champion is judged on the rows that it would get in service
-            plan = self._plan(definitions, DEV)
+            plan = self._plan(definitions, origin)
             checks = releasing.gate_checks(context, candidate, champion, environment, plan)
-            generation = releasing.release(context, definitions, candidate, environment, DEV, checks)
+            generation = releasing.release(context, definitions, candidate, environment, origin, checks)
         return {
             "schema": "filiera.release/1",
             "environment": environment,
@@ -651,6 +657,14 @@ class Workspace:
         from filiera.explain import why
 
         return why(self._context, self.plan(environment), asset)
+
+    def graph(self, environment: str = DEV) -> dict[str, Any]:
+        """Every asset, what it reads, and what the plan would do to it: `filiera.graph_view/1`."""
+        from filiera.core.graph_view import graph_view
+
+        self._refuse_unknown(environment)
+        definitions = self.definitions()
+        return graph_view(definitions.graph, self._plan(definitions, environment))
 
     def log(self, environment: str = DEV, limit: int = 20) -> dict[str, Any]:
         """The generations of an environment, newest first: `filiera.log/1`."""

@@ -244,7 +244,7 @@ def consider(assets: Sequence[Table | Model], graph: Graph, facts: Facts, unknow
         if mark is None:
             steps[name] = _stale(asset, inputs, keys[name], graph, facts)
         else:
-            steps[name] = _answered(asset, mark, graph, facts)
+            steps[name] = _answered(asset, inputs, mark, graph, facts)
     return [steps[asset.name] for asset in assets]
 
 
@@ -256,15 +256,17 @@ def _held(asset: Table | Model, *reasons: Reason, key: str | None = None) -> Ste
     return Step(asset=asset.name, operation=_operation(asset), action=Action.HOLD, reasons=reasons, key=key)
 
 
-def _answered(asset: Table | Model, mark: Mark, graph: Graph, facts: Facts) -> Step:
+def _answered(asset: Table | Model, inputs: Mapping[str, str], mark: Mark, graph: Graph, facts: Facts) -> Step:
     """A trace answers: the one that stands, or an earlier one that stands again."""
     more = facts.continuation(asset, graph, mark.key) if isinstance(asset, Model) else ""
     own = facts.mark(asset.name)
+    stands = own is not None and own.id == mark.id
     return Step(
         asset=asset.name,
         operation=_operation(asset),
-        action=Action.REUSE if own is not None and own.id == mark.id else Action.RESTORE,
+        action=Action.REUSE if stands else Action.RESTORE,
         key=mark.key,
+        reasons=() if stands or own is None else why(asset, inputs, graph, facts.current(asset.name), facts),
         detail=f"may continue: {more}" if more else "",
     )
 
@@ -278,7 +280,7 @@ def _stale(asset: Table | Model, inputs: Mapping[str, str], key: str, graph: Gra
         share = facts.new_share(asset)
         if share is not None and share < threshold:
             facts.keep(asset.name)
-            text = f"stale, held until {threshold:.3g} of its rows are new or changed ({share:.2g} now)"
+            text = f"stale, held until {100 * threshold:.3g} % of its rows are new or changed, {100 * share:.2g} % now"
             return _held(asset, Reason(Dimension.DATA, text), *reasons, key=current.key)
     return Step(
         asset=asset.name,

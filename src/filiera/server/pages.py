@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from filiera.clock import rfc3339
+from filiera.core.graph_view import graph_svg
 from filiera.core.money import Money
 from filiera.server.chart import study_chart
 from filiera.server.routes import Api, State
@@ -39,6 +41,12 @@ def study(state: State, request: Request) -> Response:
     """GET /studies/{model}: score against money spent."""
     report = state.workspace.study(request.path_params["model"])
     return _page("study.html", study=report, chart=study_chart(report))
+
+
+def graph(state: State, _request: Request) -> Response:
+    """GET /graph: what reads what, coloured by what the plan would do."""
+    view = state.workspace.graph()
+    return _page("graph.html", view=view, picture=Markup(graph_svg(view)))  # noqa: S704 - its texts are escaped
 
 
 def _page(name: str, **values: Any) -> Response:
@@ -72,4 +80,8 @@ def static_folder() -> Path:
     return _folder("static")
 
 
-PAGES = (Api("/", "GET", "project.read", home), Api("/studies/{model}", "GET", "project.read", study))
+PAGES = (
+    Api("/", "GET", "project.read", home),
+    Api("/graph", "GET", "project.read", graph),
+    Api("/studies/{model}", "GET", "project.read", study),
+)
