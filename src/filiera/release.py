@@ -19,7 +19,7 @@ from filiera.ledger import environments, snapshots, sources, studies, traces
 from filiera.runner.packagecheck import inspect_package
 from filiera.train import evaluate
 
-#: A model trained on a smaller share of the rows that are there by now is not fresh.
+#: A model trained on a smaller share of the rows that are there by now is not fresh, unless it is held for longer.
 FRESH_SHARE = 0.98
 
 
@@ -63,7 +63,8 @@ def _fresh(context: Context, candidate: Candidate, plan: Plan) -> Check:
     trained, now = _source_rows(context, candidate)
     card = candidate.version.card
     text = f"trained on {card['table']} snapshot {card['snapshot']}"
-    if trained < FRESH_SHARE * now:
+    held = context.settings.hold_until(candidate.model.name)
+    if trained < min(FRESH_SHARE, 1 - held) * now:
         return Check("fresh inputs", False, f"{text}, {trained:,} of {now:,} rows; run `filiera apply` first")
     return Check("fresh inputs", True, text + (f", {trained:,} of {now:,} rows" if trained != now else ""))
 
