@@ -28,7 +28,9 @@ from filiera.cost.calibration import Forecasted, calibration
 from filiera.cost.prices import load_prices
 from filiera.dimensions import stamp, waiting
 from filiera.dimensions.apply import ApplyReport, apply, apply_lock
+from filiera.dimensions.bundle import code_files
 from filiera.dimensions.context import Context, Definitions, working_bundle
+from filiera.dimensions.declared import declarations
 from filiera.dimensions.describe import describe
 from filiera.dimensions.facts import LedgerFacts
 from filiera.dimensions.overrides import Overrides, override
@@ -92,7 +94,8 @@ class Workspace:
         ledger = Ledger.open(settings.state / "ledger.db", clock=clock)
         _refuse_other_currency(settings, ledger)
         key_path = key_file(environ, ledger.project)
-        lake = Lake(ledger, LocalObjects(settings.state / "lake", keys.load(key_path)))
+        key = keys.load(key_path)
+        lake = Lake(ledger, LocalObjects(settings.state / "lake", key))
         policy = Policy(settings.project.purposes)
         context = Context(
             settings=settings,
@@ -103,6 +106,8 @@ class Workspace:
             clock=clock,
             principal=principal or local_principal(),
             purpose=settings.project.purposes[0],
+            fingerprint=key.fingerprint,
+            environ=environ,
         )
         return cls(context, policy, key_path)
 
@@ -217,7 +222,7 @@ class Workspace:
         return replace(definitions, graph=override(definitions.graph, overrides)) if overrides else definitions
 
     def _plan(self, definitions: Definitions, environment: str) -> Plan:
-        context, facts = self._context, LedgerFacts(self._context, environment)
+        context, facts = self._context, LedgerFacts(self._context, environment, bundle=definitions.bundle)
         plan = make_plan(
             definitions.graph,
             facts,
@@ -242,6 +247,7 @@ class Workspace:
     def plan_answer(self, environment: str = DEV, *, overrides: Overrides | None = None) -> dict[str, Any]:
         """The plan as data and as text, remembered for as long as nothing changes."""
         from filiera.core.plan_text import plan_text
+        from filiera.engine import landlock
 
         plan = self.plan(environment, overrides=overrides)
         answer: dict[str, Any] = {"plan": plan.to_json(), "text": plan_text(plan)}
@@ -250,12 +256,16 @@ class Workspace:
             return answer
         if any(waiting.busy(self._context, source) for source in self.settings.sources):
             return answer  # a file that is being written may be whole a moment later
+        if not landlock.version() and LedgerFacts(self._context, environment).reads_outside():
+            return answer  # nothing holds the code back, and what it read there is not looked at by a stamp
         now_us = self._context.clock.now_us()
-        patterns = [source.pattern for source in self.settings.sources.values()]
+        root, context = self.settings.root, self._context
+        stated = declarations(root, code_files(root))
+        patterns = [*(source.pattern for source in self.settings.sources.values()), *stated.files]
         libraries = stamp.library_folders(Path(self._python() or sys.executable))
         stamp.remember(
-            self.settings.root, environment, patterns, libraries, answer,
-            now_us=now_us, valid_until_us=now_us + PLAN_VALID_US,
+            root, environment, patterns, libraries, answer, now_us=now_us, valid_until_us=now_us + PLAN_VALID_US,
+            variables=stated.variables, environ=context.environ,
         )  # fmt: skip
         return answer
 
@@ -504,7 +514,6 @@ class Workspace:
             GateError: with every failing check and its evidence; nothing changed.
         """
         from filiera import release as releasing
-        from filiera.dimensions.follow import follow
 
         self._refuse_unknown(environment)
         self._refuse_unknown(origin)
@@ -513,7 +522,7 @@ class Workspace:
         with self._lock(wait_s=RELEASE_WAIT_S):
             champion = releasing.champion_of(context, environment, candidate.version.name)
             if champion is not None:
-                follow(context, environment)  # the champion is judged on the rows that it would get in service
+                releasing.catch_up(context, environment)
             plan = self._plan(definitions, origin)
             checks = releasing.gate_checks(context, candidate, champion, environment, plan)
             generation = releasing.release(context, definitions, candidate, environment, origin, checks)

@@ -173,7 +173,7 @@ def apply(
     began = time.monotonic()
     run_id = new_id("run", context.clock.now_us(), os.urandom)
     done, refused = _ingest(context, run_id)
-    facts = LedgerFacts(context, environment, head, trials)
+    facts = LedgerFacts(context, environment, head, trials, definitions.bundle)
     failure: FilieraError | None = None
     forecasts: list[dict[str, Any]] = []
     blocked = dict.fromkeys(left_out, 0.0)

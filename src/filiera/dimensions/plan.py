@@ -8,7 +8,7 @@ key is known, and a trace either answers for it or not. Below a step that will r
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -20,6 +20,7 @@ from filiera.core.trace import Mark, Run, Trace
 from filiera.cost.forecast import change_share, log_sd
 from filiera.cost.simulate import MOST_STEPS, Chance, simulate
 from filiera.dimensions.compare import code_changes, input_changes, interpreter_changes, setting_changes
+from filiera.dimensions.dynamic import note
 from filiera.dimensions.key import columns_read, interpreter, settings_of, step_key
 from filiera.dimensions.pricing import Pricing
 from filiera.errors import nearest
@@ -59,6 +60,14 @@ class Facts(Protocol):
 
     def answers(self, keys: Mapping[str, str]) -> Mapping[str, Mark]:
         """The traces that answer for keys, by asset, whoever made them; from then on they stand."""
+        ...
+
+    def settled(self, asset: str, key: str) -> str:
+        """The key under which a run is recorded: another one where what an earlier run read has moved."""
+        ...
+
+    def moved(self, asset: str) -> list[str]:
+        """What the trace that stands read beside its inputs and what is not the same any more, by name."""
         ...
 
     def mark(self, asset: str) -> Mark | None:
@@ -141,30 +150,33 @@ def _make_plan(graph: Graph, facts: Facts, *, environment: str, currency: str, n
             elif step.action is Action.HOLD and step.key is None:
                 unknown[step.asset] = 0.0
     steps = [_priced(step, graph, facts, history) for step in steps]
-    missing = [
-        text for model in graph.models if model.inputs[0].asset not in unknown for text in missing_columns(model, facts)
-    ]
+    choosy = [asset for asset in graph.definitions if isinstance(asset, Model) or asset.columns]
+    missing = [text for asset in choosy for text in missing_columns(asset, facts, unknown)]
+    read = [text for asset in graph.definitions for text in note(asset, facts.mark(asset.name))]
     earlier = [text for source in graph.sources for text in facts.notes(source)]
     plan = Plan(
         environment=environment,
         currency=currency,
         steps=tuple(steps),
-        warnings=(*graph.warnings, *earlier, *missing),
+        warnings=(*graph.warnings, *earlier, *missing, *read),
         created_us=now_us,
     )
     return _with_spread(plan, graph, facts, history)
 
 
-def missing_columns(model: Model, facts: Facts) -> list[str]:
-    """What a model names and its table does not have, one sentence a column."""
-    table = model.inputs[0].asset
-    columns = facts.columns(table)
-    if columns is None:
-        return []
-    wanted = [name for name in (*model.features, model.predicts) if name not in columns]
-    return [
-        f"{model.name} cannot be trained: {table} has no column {name}; {nearest(name, columns)}" for name in wanted
-    ]
+def missing_columns(asset: Table | Model, facts: Facts, unknown: Container[str] = ()) -> list[str]:
+    """What an asset names and its input does not have, one sentence a column; an input that is `unknown` may get it."""
+    texts: list[str] = []
+    done = "trained" if isinstance(asset, Model) else "computed"
+    for port in asset.inputs:
+        wanted = columns_read(asset, port.asset, (), None)
+        columns = facts.columns(port.asset) if wanted and port.asset not in unknown else None
+        texts += [
+            f"{asset.name} cannot be {done}: {port.asset} has no column {name}; {nearest(name, columns)}"
+            for name in wanted or ()
+            if columns is not None and name not in columns
+        ]
+    return texts
 
 
 def _source_step(source: str, facts: Facts) -> Step:
@@ -242,7 +254,7 @@ def consider(assets: Sequence[Table | Model], graph: Graph, facts: Facts, unknow
     for name, (asset, inputs) in keyed.items():
         mark = marks.get(name)
         if mark is None:
-            steps[name] = _stale(asset, inputs, keys[name], graph, facts)
+            steps[name] = _stale(asset, inputs, facts.settled(name, keys[name]), graph, facts)
         else:
             steps[name] = _answered(asset, inputs, mark, graph, facts)
     return [steps[asset.name] for asset in assets]
@@ -297,7 +309,8 @@ def known_inputs(asset: Table | Model, facts: Facts) -> dict[str, str]:
     """Semantic digest of what each port reads, for the ports that have data."""
     found: dict[str, str] = {}
     for port in asset.inputs:
-        columns = None if isinstance(asset, Table) else columns_read(asset, *facts.layout(port.asset))
+        whole = isinstance(asset, Table) and port.asset not in asset.columns
+        columns = None if whole else columns_read(asset, port.asset, *facts.layout(port.asset))
         semantic = facts.semantic(port.asset, columns)
         if semantic is not None:
             found[port.asset] = semantic
@@ -316,7 +329,7 @@ def _maybe(
     changes: list[Reason] = []
     if mark is None:
         changes = [Reason(Dimension.DATA, "never computed")]
-    elif mark.definition != definition and (current := facts.current(asset.name)) is not None:
+    elif (mark.definition != definition or facts.moved(asset.name)) and (current := facts.current(asset.name)):
         changes = _definition_changes(asset, current, graph, facts)
     condition = [Reason(Dimension.DATA, f"if {' or '.join(open_inputs)} changes")] if mark else []
     return Step(
@@ -346,6 +359,7 @@ def _definition_changes(asset: Table | Model, current: Trace, graph: Graph, fact
     reasons: list[Reason] = []
     if current.code_digest != asset.code.digest:
         reasons += code_changes(record.get("code", {}), asset.code.manifest)
+    reasons += [Reason(Dimension.CODE, f"{name} changed") for name in facts.moved(asset.name)]
     texts = setting_changes(record.get("settings", {}), settings_of(asset))
     reasons += [Reason(Dimension.MODEL, text) for text in texts]
     return reasons + interpreter_changes(record.get("interpreter", {}), interpreter(graph))

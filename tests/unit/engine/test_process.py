@@ -190,7 +190,7 @@ def test_A88_code_cannot_read_the_key_file_nor_the_state(engine, own_home, tmp_p
 @confined
 def test_A88_code_cannot_write_outside_its_scratch_folder(engine, tmp_path):
     for path in (tmp_path / "new", Path(BUNDLE) / "new.py", Path(sys.prefix) / "new"):
-        assert "PermissionError" in run(engine, task("t", "writes", path=str(path)))["t"].error["message"]
+        assert "PermissionError" in run(engine, task("t", "writes", path=str(path)))["t"].error["details"]
         assert not path.exists()
 
 
@@ -219,7 +219,8 @@ def test_a_result_says_what_held_its_code(engine):
 
 def test_a_file_by_relative_path_is_refused_with_the_way_out(engine):
     error = run(engine, task("t", "reads", path="data/turbines.csv"))["t"].error
-    assert "declare it as a source" in error["next"]
+    assert error["message"] == "data/turbines.csv is not declared, so the code cannot read it"
+    assert 'files=["data/turbines.csv"]' in error["next"]
 
 
 @linux
