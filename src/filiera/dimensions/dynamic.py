@@ -68,9 +68,9 @@ def settle(bundle: Bundle, key: str, found: Mark | None, find: Callable[[str], M
     return settled, found
 
 
-def note(asset: Table | Model, mark: Mark | None) -> list[str]:
+def note(asset: Table | Model, mark: Mark) -> list[str]:
     """What a person should know of the reads of the trace that stands."""
-    reads = undeclared(asset, reads_of(mark)) if mark else {}
+    reads = undeclared(asset, reads_of(mark))
     word = "which is not declared: it is checked at every plan"
     names = sorted(name for name, content in reads.items() if content != ABSENT)
     return [f"{asset.name} read {name}, {word}; {_way_out(name)}" for name in names]

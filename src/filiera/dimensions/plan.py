@@ -20,7 +20,7 @@ from filiera.core.trace import Mark, Run, Trace
 from filiera.cost.forecast import change_share, log_sd
 from filiera.cost.simulate import MOST_STEPS, Chance, simulate
 from filiera.dimensions.compare import code_changes, input_changes, interpreter_changes, setting_changes
-from filiera.dimensions.dynamic import note
+from filiera.dimensions.dynamic import NOTHING, note
 from filiera.dimensions.key import columns_read, interpreter, settings_of, step_key
 from filiera.dimensions.pricing import Pricing
 from filiera.errors import nearest
@@ -152,7 +152,12 @@ def _make_plan(graph: Graph, facts: Facts, *, environment: str, currency: str, n
     steps = [_priced(step, graph, facts, history) for step in steps]
     choosy = [asset for asset in graph.definitions if isinstance(asset, Model) or asset.columns]
     missing = [text for asset in choosy for text in missing_columns(asset, facts, unknown)]
-    read = [text for asset in graph.definitions for text in note(asset, facts.mark(asset.name))]
+    read = [
+        text
+        for asset in graph.definitions
+        if (mark := facts.mark(asset.name)) is not None and mark.dynamic != NOTHING
+        for text in note(asset, mark)
+    ]
     earlier = [text for source in graph.sources for text in facts.notes(source)]
     plan = Plan(
         environment=environment,
