@@ -221,8 +221,9 @@ class Workspace:
         definitions = self.definitions()
         return replace(definitions, graph=override(definitions.graph, overrides)) if overrides else definitions
 
-    def _plan(self, definitions: Definitions, environment: str) -> Plan:
-        context, facts = self._context, LedgerFacts(self._context, environment, bundle=definitions.bundle)
+    def _plan(self, definitions: Definitions, environment: str, facts: LedgerFacts | None = None) -> Plan:
+        context = self._context
+        facts = facts or LedgerFacts(context, environment, bundle=definitions.bundle)
         plan = make_plan(
             definitions.graph,
             facts,
@@ -247,17 +248,18 @@ class Workspace:
     def plan_answer(self, environment: str = DEV, *, overrides: Overrides | None = None) -> dict[str, Any]:
         """The plan as data and as text, remembered for as long as nothing changes."""
         from filiera.core.plan_text import plan_text
-        from filiera.engine import landlock
 
-        plan = self.plan(environment, overrides=overrides)
+        definitions = self._overridden(overrides)
+        facts = LedgerFacts(self._context, environment, bundle=definitions.bundle)
+        plan = self._plan(definitions, environment, facts)
         answer: dict[str, Any] = {"plan": plan.to_json(), "text": plan_text(plan)}
         remember_plan(self._plans, answer["plan"])
         if overrides:
             return answer
         if any(waiting.busy(self._context, source) for source in self.settings.sources):
             return answer  # a file that is being written may be whole a moment later
-        if not landlock.version() and LedgerFacts(self._context, environment).reads_outside():
-            return answer  # nothing holds the code back, and what it read there is not looked at by a stamp
+        if facts.reads_outside():
+            return answer  # a stamp does not look there
         now_us = self._context.clock.now_us()
         root, context = self.settings.root, self._context
         stated = declarations(root, code_files(root))

@@ -122,14 +122,15 @@ def test_a_pattern_stands_for_the_files_that_fit_it(project: Path) -> None:
     body = BODY.replace('"float64"', '"float64") + sum(float(p.read_text()) for p in Path("params").iterdir()')
     write(project, ("import pandas as pd\n", "import pandas as pd\nfrom pathlib import Path\n"), declared, (BODY, body))
     applied(project)
+    assert planned(project).warnings == ()
     (project / "params" / "b.json").write_text("2")
     (project / "params" / "c.txt").write_text("not one of them")
-    assert reasons(planned(project))["features"] == ["params/b.json added"]
+    assert reasons(planned(project))["features"] == ["params/b.json added", "params/ changed"]
     applied(project)
     with opened(project) as workspace:
         assert min(workspace.query("features").column("hour").to_pylist()) == 3.0
     (project / "params" / "a.json").unlink()
-    assert reasons(planned(project))["features"] == ["params/a.json gone"]
+    assert reasons(planned(project))["features"] == ["params/a.json gone", "params/ changed"]
 
 
 def test_a_model_keeps_its_files_and_trains_again_when_they_change(project: Path) -> None:
@@ -337,6 +338,36 @@ def test_a_module_that_is_imported_by_a_computed_name_is_an_input(project: Path)
     with opened(project) as workspace:
         assert min(workspace.query("features").column("hour").to_pylist()) == 4.0
     assert planned(project).work == ()
+
+
+def test_a_folder_that_was_listed_is_an_input(project: Path) -> None:
+    declared = "trials=3,", 'trials=3, files=["params/*.json"],'
+    write(project, declared, reading('len(__import__("os").listdir("params"))'))
+    applied(project)
+    assert any(text.startswith("features read params/, which is not") for text in planned(project).warnings)
+    (project / "params" / "a.json").write_text("3")
+    assert "features" not in reasons(planned(project)), "the names are what they were"
+    (project / "params" / "b.json").write_text("2")
+    assert reasons(planned(project))["features"] == ["params/ changed"]
+    applied(project)
+    with opened(project) as workspace:
+        assert min(workspace.query("features").column("hour").to_pylist()) == 2.0
+
+
+def test_a_study_that_goes_on_keeps_what_its_earlier_trials_read(project: Path) -> None:
+    table = '@fl.table(partition="day", lookback="1h")'
+    body = 'max_depth=depth + (int(float(open("weights.json").read())) if depth == 3 else 0)'
+    space = "fl.between(3, 9)", "fl.choice(3, 4, 5, 6, 7, 8, 9)"
+    declared = table, table.replace('"1h"', '"1h", files=["weights.json"]')
+    write(project, declared, space, ("max_depth=depth", body), ("trials=3", "trials=1"))
+    applied(project)  # the first trial is the first of the choices
+    with opened(project) as workspace:
+        assert workspace.study("usage")["trials"][0]["settings"] == {"depth": 3}
+    write(project, declared, space, ("max_depth=depth", body), ("trials=3", "trials=6"))
+    assert applied(project) == ["usage"]
+    with opened(project) as workspace:
+        assert len(workspace.models("usage")) == 2, "another trial was better"
+    assert any(text.startswith("usage read weights.json, which") for text in planned(project).warnings)
 
 
 def test_new_days_keep_what_the_days_before_them_read(project: Path) -> None:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from filiera.core.asset import Model, Table
 from filiera.core.trace import Mark
 from filiera.digest import digest_json
 from filiera.dimensions.bundle import Bundle
-from filiera.engine.reads import ABSENT
+from filiera.engine.reads import ABSENT, listing
 from filiera.engine.task import module_of
 
 NOTHING = "{}"  #: JSON of no reads
@@ -31,8 +32,17 @@ def content_of(bundle: Bundle, name: str) -> str:
     """Digest of what stands behind the name of a read now."""
     path = Path(name)
     if not path.is_absolute():
-        return bundle.contents.get(name, ABSENT)
+        return _listed(bundle, name) if name.endswith("/") else bundle.contents.get(name, ABSENT)
+    if name.endswith("/"):
+        return listing(os.listdir(path)) if path.is_dir() else ABSENT
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ABSENT
+
+
+def _listed(bundle: Bundle, folder: str) -> str:
+    """What stands for the names directly in a folder of the bundle."""
+    start = "" if folder == "./" else folder
+    names = {name[len(start) :].partition("/")[0] for name in bundle.contents if name.startswith(start)}
+    return listing(names) if names else ABSENT
 
 
 def reads_of(mark: Mark) -> Mapping[str, str]:
@@ -72,11 +82,19 @@ def note(asset: Table | Model, mark: Mark) -> list[str]:
     """What a person should know of the reads of the trace that stands."""
     reads = undeclared(asset, reads_of(mark))
     word = "which is not declared: it is checked at every plan"
-    names = sorted(name for name, content in reads.items() if content != ABSENT)
+    declared = asset.code.manifest.get("files", {})
+    names = sorted(name for name, content in reads.items() if content != ABSENT and not _is_shown(name, declared))
     return [f"{asset.name} read {name}, {word}; {_way_out(name)}" for name in names]
+
+
+def _is_shown(name: str, declared: Iterable[str]) -> bool:
+    """Whether a read is a look into a folder of which the asset declares files."""
+    return name.endswith("/") and any(file.startswith(name) for file in declared)
 
 
 def _way_out(name: str) -> str:
     if module_of(name) != name:
         return "import it by name"
+    if name.endswith("/"):
+        return f'declare what is read of it, such as files=["{name}*"]'
     return f'declare it with files=["{name}"]'

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from filiera.core.asset import Model
@@ -277,7 +277,9 @@ def _search(work: _Work, request: StudyRequest) -> StudyOutcome:
         if error.code == "train.no_score":
             _put_report(work, {"reason": error.message, "ended": Stop.BROKEN.value, "error": error.found})
         raise
+    outcome = replace(outcome, reads=united([work.report.get("reads", {}), outcome.reads]))
     if outcome.state == "interrupted":
+        _put_report(work, dict(work.report) | {"reads": outcome.reads})
         raise KeyboardInterrupt
     _put_report(work, _report(work, request, outcome))
     return outcome
@@ -354,6 +356,7 @@ def _report(work: _Work, request: StudyRequest, outcome: StudyOutcome) -> dict[s
         "frontier": dict(outcome.frontier),
         "capped": capped(outcome.trials),
         "warnings": list(outcome.warnings),
+        "reads": dict(outcome.reads),
     }
 
 

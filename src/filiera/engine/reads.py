@@ -10,9 +10,11 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from types import FrameType
 from typing import Any
 
 ABSENT, CHANGING = "absent", "changing"
+_LOADS = {"import": 1, "sqlite3.connect": 0, "ctypes.dlopen": 0}  #: event -> place of the path among its values
 _WRITE_ONLY = os.O_WRONLY
 
 
@@ -22,13 +24,14 @@ class Reads:
     Args:
         bundle: folder of the unpacked code; its files are named relative to it.
         watched: other folders; their files are named by their full path.
-        libraries: folders of libraries, which are told by their versions.
+        libraries: folders of libraries; what lies in one of them is told by its version.
     """
 
     def __init__(self, bundle: str, watched: Sequence[str], libraries: Sequence[str]) -> None:
         self._bundle = os.path.realpath(bundle)
         self._watched = [os.path.realpath(folder) for folder in watched]
-        self._libraries = [os.path.realpath(folder) for folder in libraries if folder not in ("", "/")]
+        inside = (os.path.realpath(folder) for folder in libraries)
+        self._libraries = [folder for folder in inside if self._is_watched(folder)]
         self._opened: dict[str, tuple[int, int] | None] = {}  # path -> size and time when it was opened first
         self._found: dict[str, str] = {}
 
@@ -46,7 +49,10 @@ class Reads:
 
     def name(self, path: str) -> str:
         """How a file is called: relative to the bundle, or in full."""
-        return os.path.relpath(path, self._bundle).replace(os.sep, "/") if _below(path, self._bundle) else path
+        if not _below(path, self._bundle):
+            return path
+        folder = "/" if path.endswith(os.sep) else ""
+        return os.path.relpath(path, self._bundle).replace(os.sep, "/") + folder
 
     def is_inside(self, path: str) -> bool:
         """Whether a path is of the bundle."""
@@ -64,13 +70,16 @@ class Reads:
         if event == "open":
             if not _writes(args[1], args[2]):
                 self._note(args[0])
-        elif event == "import" and isinstance(args[1], str):  # an extension: the loader opens it, not Python
-            self._note(args[1])
+        elif event in _LOADS:  # by a native library, with a path
+            if isinstance(path := args[_LOADS[event]], str) and os.sep in path:
+                self._note(path)
+        elif event in ("os.listdir", "os.scandir") and not _is_import(sys._getframe(1)):
+            self._note(args[0] if args[0] is not None else ".", os.sep)
 
-    def _note(self, path: Any) -> None:
-        if isinstance(path, int) or path is None:
-            return
-        full = os.path.realpath(os.fsdecode(path))
+    def _note(self, path: Any, mark: str = "") -> None:
+        if not isinstance(path, str | bytes | os.PathLike):
+            return  # a descriptor: what it stands for was opened by name
+        full = os.path.realpath(os.fsdecode(path)) + mark
         if full in self._opened or "__pycache__" in full:
             return
         if _below(full, self._bundle) or (self._is_watched(full) and not self._is_library(full)):
@@ -85,8 +94,11 @@ class Reads:
     def _content(self, path: str) -> str | None:
         before = self._opened[path]
         try:
-            with open(path, "rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
+            if path.endswith(os.sep):
+                content = listing(os.listdir(path))
+            else:
+                with open(path, "rb") as file:
+                    content = hashlib.file_digest(file, "sha256").hexdigest()
         except FileNotFoundError:
             return ABSENT if _below(path, self._bundle) else None
         except OSError:
@@ -108,6 +120,17 @@ def _writes(mode: Any, flags: Any) -> bool:
     if isinstance(mode, str):
         return "r" not in mode and "+" not in mode
     return isinstance(flags, int) and flags & os.O_ACCMODE == _WRITE_ONLY
+
+
+def listing(names: Iterable[str]) -> str:
+    """What stands for the names in a folder; a folder's own name ends with a slash."""
+    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
+
+
+def _is_import(frame: FrameType) -> bool:
+    """Whether a folder is listed to find modules: what is found is told when it is imported."""
+    module: str = frame.f_globals.get("__name__", "")
+    return module.startswith(("importlib", "_frozen_importlib", "pkg_resources"))
 
 
 def _below(path: str, folder: str) -> bool:

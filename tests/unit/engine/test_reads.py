@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from filiera.engine.reads import ABSENT, CHANGING, united
+from filiera.engine.reads import ABSENT, CHANGING, listing, united
 
 WATCH = """
 import json, os, sys
@@ -59,6 +59,33 @@ def digest(path: Path) -> str:
 )
 def test_every_way_to_open_a_file_of_the_bundle_is_told(home: Path, code: str) -> None:
     assert reads(home, code) == {"a.csv": digest(home / ".filiera" / "bundle" / "a.csv")}
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ('os.listdir("sub")', "sub/"),
+        ('list(os.scandir("sub"))', "sub/"),
+        ('import pathlib; list(pathlib.Path("sub").glob("*.py"))', "sub/"),
+        ('import pkgutil; list(pkgutil.iter_modules(["sub"]))', "sub/"),
+        ("os.listdir()", "./"),
+    ],
+)
+def test_a_folder_that_is_listed_is_told_by_the_names_in_it(home: Path, code: str, name: str) -> None:
+    folder = home / ".filiera" / "bundle" / "sub"
+    folder.mkdir()
+    (folder / "one.py").write_text("")
+    assert reads(home, code) == {name: listing(["one.py"] if name == "sub/" else ["a.csv", "plugin.py", "sub"])}
+
+
+def test_a_database_is_told_though_python_does_not_open_it(home: Path) -> None:
+    path = home / ".filiera" / "bundle" / "a.csv"
+    assert reads(home, 'import sqlite3; sqlite3.connect(bundle + "/a.csv").close()') == {"a.csv": digest(path)}
+
+
+def test_looking_for_modules_and_versions_is_no_listing(home: Path) -> None:
+    code = "import importlib.metadata as m, plugin; list(m.distributions(path=[bundle])); m.version('numpy')"
+    assert set(reads(home, code)) == {"plugin.py"}
 
 
 def test_an_imported_module_is_told_as_its_file(home: Path) -> None:
