@@ -198,7 +198,7 @@ class ProcessEngine:
             answer, fds = wire.receive(slot.sock)
             if task is None or answer["id"] != task.id:
                 raise ValueError("a message that nobody asked for")
-            result = _result(answer, fds)
+            result = _result(answer, fds, self._watched)
         except (wire.ClosedError, OSError, ValueError, KeyError, TypeError):  # dead, or no longer our code
             for fd in fds:
                 os.close(fd)
@@ -253,7 +253,7 @@ def _stopped(code: str, message: str, advice: str) -> dict[str, str]:
     return {"kind": "WorkError", "code": code, "message": message, "details": "", "next": advice}
 
 
-def _result(answer: dict[str, Any], fds: list[int]) -> Result:
+def _result(answer: dict[str, Any], fds: list[int], watched: Sequence[str]) -> Result:
     return Result(
         id=answer["id"],
         value=answer.get("value"),
@@ -262,7 +262,19 @@ def _result(answer: dict[str, Any], fds: list[int]) -> Result:
         cpu_seconds=answer["cpu_seconds"],
         peak_bytes=answer["peak_bytes"],
         error=answer.get("error"),
-        reads=answer.get("reads", {}),
+        reads=_told(answer["reads"], watched),
         log=answer["log"],
         confinement=answer["confinement"],
     )
+
+
+def _told(reads: dict[str, str], watched: Sequence[str]) -> dict[str, str]:
+    """The reads with names that a read can have: a plan will look there, and the code may have made them up."""
+    if not isinstance(reads, dict) or not all(isinstance(part, str) for pair in reads.items() for part in pair):
+        raise ValueError("reads are texts")
+    straight = {name: content for name, content in reads.items() if ".." not in name.split("/")}
+    return {
+        name: content
+        for name, content in straight.items()
+        if not os.path.isabs(name) or any(name.startswith(folder + os.sep) for folder in watched)
+    }

@@ -326,3 +326,12 @@ def test_declared_variables_reach_their_asset_only():
     with ProcessEngine(1) as engine:
         assert one(engine, scoped("a", "environment", variables={"REGION": "north"})).value["REGION"] == "north"
         assert "REGION" not in one(engine, scoped("b", "environment")).value
+
+
+def test_reads_that_code_makes_up_send_nobody_to_other_places(tmp_path):
+    inside = f"{tmp_path}/a.csv"
+    named = {"/etc/shadow": "1", "../up": "2", f"{tmp_path}/../up": "3", "a.csv": "4", inside: "5"}
+    with ProcessEngine(1, watched=[str(tmp_path)]) as engine:
+        assert one(engine, scoped("a", "invents_reads", reads=named)).reads == {"a.csv": "4", inside: "5"}
+        assert one(engine, scoped("b", "invents_reads", reads=["a.csv"])).lost
+        assert one(engine, scoped("c", "invents_reads", reads={"a.csv": 1})).lost
