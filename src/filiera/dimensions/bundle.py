@@ -10,7 +10,7 @@ import hashlib
 import io
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,6 +102,11 @@ def open_bundle(payload: bytes, digest: str) -> Bundle:
             "bundle.changed", "a source bundle is not what was recorded", expected=digest, found=bundle.digest
         )
     return bundle
+
+
+def make_bundle(files: Iterable[tuple[str, bytes]]) -> Bundle:
+    """The bundle of files that were read elsewhere: relative path and content."""
+    return _bundle(tuple(sorted(files)))
 
 
 def code_files(root: Path) -> Iterator[Path]:

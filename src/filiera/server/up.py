@@ -127,18 +127,15 @@ def _follow(
     troubles: Troubles,
     tell: Callable[[str], None],
 ) -> None:
-    """Take in new rows until stopped, whatever goes wrong on the way."""
-    told = ""
+    """Look for events and do what may be done by itself until stopped, whatever goes wrong on the way."""
+    since_us = workspace.ledger.clock.now_us()
     while not stop.wait(every_s):
         with troubles.watching("rows"):
-            report = workspace.follow()
-            done = [step for step in report.steps if step.outcome == "done"] if report else []
-            text = "; ".join(f"{step.asset}: {step.text}" for step in done)
-            if text and text != told:
+            turn = workspace.automate(up_since_us=since_us)
+            for text in turn.texts:
                 tell(text)
-            told = text
-            if report and report.failure:
-                raise report.failure
+            if turn.failure:
+                raise turn.failure
 
 
 @contextmanager

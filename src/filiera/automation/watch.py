@@ -1,0 +1,110 @@
+"""The collectors of events: they compare the world with the ledger, and remember nothing that matters.
+
+Each event has an identity of its own (a digest of the waiting files, of the code, a commit, the time of a tick), so
+looking twice, or from two processes, gives one event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+from filiera.automation.backoff import retry_us
+from filiera.automation.gitref import commit_of
+from filiera.automation.reconcile import standing_failures, waiting_digest
+from filiera.automation.target import Target
+from filiera.clock import rfc3339
+from filiera.core.event import Event, EventKind
+from filiera.dimensions.closure import normalised_digest
+from filiera.dimensions.context import Context, working_bundle
+from filiera.dimensions.facts import LedgerFacts
+from filiera.errors import CodeError
+from filiera.ledger import environments, events, snapshots, traces
+
+
+def look(context: Context, goals: Sequence[Target]) -> Iterator[Callable[[], Iterator[Event]]]:
+    """The collectors; each gives the events of the world as it is now, recorded or not. One may fail by itself."""
+    yield lambda: _data(context)
+    yield lambda: _settings(context)
+    yield lambda: _code(context)
+    yield lambda: _ticks(context)
+    for goal in goals:
+        yield partial(_of_environment, context, goal)
+
+
+def started(up_since_us: int) -> Event:
+    """`filiera up` began: everything is looked at once, whatever was missed before."""
+    return Event(source="up", source_id=rfc3339(up_since_us), kind=EventKind.START)
+
+
+def _data(context: Context) -> Iterator[Event]:
+    """New and changed files that wait."""
+    for name in context.settings.sources:
+        facts = LedgerFacts(context, "")
+        pending = facts.pending(name)
+        if not pending.texts:
+            continue
+        if digest := waiting_digest(facts, name):
+            body = {"files": list(pending.texts[:10]), "count": len(pending.texts)}
+            yield Event(source=f"source {name}", source_id=digest, kind=EventKind.DATA, body=body)
+
+
+def _settings(context: Context) -> Iterator[Event]:
+    yield Event(source="filiera.toml", source_id=context.settings.meaning, kind=EventKind.SETTINGS)
+
+
+def _code(context: Context) -> Iterator[Event]:
+    """Code that means something else, or another commit of the ref."""
+    rules, root = context.settings.automation, context.settings.root
+    if rules.ref is not None:
+        yield Event(source=f"git {rules.ref}", source_id=commit_of(root, rules.ref), kind=EventKind.CODE)
+        return
+    try:
+        digest = normalised_digest(root)
+    except CodeError:
+        digest = working_bundle(context.settings).digest  # no Python yet, and told when the plan is made
+    yield Event(source="code", source_id=digest, kind=EventKind.CODE)
+
+
+def _ticks(context: Context) -> Iterator[Event]:
+    schedule = context.settings.automation.schedule
+    if schedule is not None:
+        tick = rfc3339(schedule.last_tick_us(context.clock.now_us()))
+        yield Event(source=f"schedule {schedule.text}", source_id=tick, kind=EventKind.SCHEDULE)
+
+
+def _of_environment(context: Context, target: Target) -> Iterator[Event]:
+    """What an environment itself is due for."""
+    if not target.rules.on:
+        return
+    yield from _behind(context, target.environment)
+    now_us = context.clock.now_us()
+    for failure in standing_failures(context, target.environment):
+        again_us = retry_us(failure)
+        if again_us is not None and now_us >= again_us:
+            identity = f"{failure.asset or 'everything'} {failure.key} {failure.times} {rfc3339(failure.last_us)}"
+            yield Event(source=f"retry in {target.environment}", source_id=identity, kind=EventKind.RETRY)
+    with context.ledger.reading() as connection:
+        last = events.last_decision(connection, target.environment)
+    if last is not None and last.code == "budget" and rfc3339(last.created_us)[:10] != rfc3339(now_us)[:10]:
+        yield Event(source=f"budget of {target.environment}", source_id=rfc3339(now_us)[:10], kind=EventKind.SCHEDULE)
+
+
+def _behind(context: Context, environment: str) -> Iterator[Event]:
+    """Rows that another environment's run, or a person, has taken in."""
+    with context.ledger.reading() as connection:
+        head = environments.head(connection, environment)
+        for name in context.settings.sources if head is not None else ():
+            assert head is not None
+            snapshot = snapshots.latest(connection, name)
+            trace = traces.get(connection, head.assets[name]) if name in head.assets else None
+            if snapshot is None or (trace is not None and trace.output == snapshot.id):
+                continue
+            if trace is not None and trace.output_semantic == snapshot.semantic:
+                continue  # compacted: the same rows
+            yield Event(
+                source=f"source {name}",
+                source_id=f"{environment}@{head.number} {snapshot.id}",
+                kind=EventKind.DATA,
+                body={"rows": snapshot.rows, "snapshot": snapshot.number, "environment": environment},
+            )
