@@ -70,6 +70,7 @@ class Workspace:
         self._policy = policy
         self._key_path = key_path
         self._endpoints: dict[str, Any] = {}
+        self._looked: dict[str, int] = {}
 
     # ---- open and close
 
@@ -361,7 +362,8 @@ class Workspace:
         except FilieraError as error:
             mistake = error
         self._context.waited_for = False
-        found = turn(self._context, f"{socket.gethostname()}:{os.getpid()}", self._lock(), up_since_us=up_since_us)
+        worker = f"{socket.gethostname()}:{os.getpid()}"
+        found = turn(self._context, worker, self._lock(), up_since_us=up_since_us, looked=self._looked)
         found.failure = mistake or found.failure
         return found
 

@@ -17,14 +17,15 @@ from filiera.automation.debounce import due_us
 from filiera.automation.policy import Verdict, judge, needs_person
 from filiera.automation.target import Ready, Target
 from filiera.core.event import Decision, Event, EventKind, Failure, Intent, Outcome
-from filiera.core.generation import PROD
+from filiera.core.generation import PROD, Generation
 from filiera.core.money import Money
 from filiera.core.plan import Plan
+from filiera.core.snapshot import Snapshot
 from filiera.digest import digest_json
 from filiera.dimensions.context import Context
 from filiera.dimensions.facts import LedgerFacts
 from filiera.errors import ConflictError, UsageError
-from filiera.ledger import environments, events, intents
+from filiera.ledger import environments, events, intents, snapshots, traces
 
 MONTH_US = 30 * 86_400_000_000
 
@@ -90,6 +91,9 @@ def _proposal(context: Context, target: Target, ready: Ready) -> Proposal:
         text = "; ".join(f"{asset}: {why}" for asset, why in failing.items())
         return Proposal(Verdict(Outcome.SKIPPED, "parked", text))
     verdict = judge(due, part, target.rules, _spent(context))
+    if not part.work and (newer := behind(context, ready.head)):  # nothing to compute, but to stand on
+        rows = ", ".join(f"{item.table} snapshot {item.number}" for item in newer)
+        verdict = Verdict(Outcome.PLANNED, reason=f"stands on {rows}")
     if verdict.outcome is Outcome.SKIPPED:
         return Proposal(verdict)
     waits = verdict.outcome is Outcome.WAITS
@@ -113,6 +117,19 @@ def standing_failures(context: Context, environment: str) -> list[Failure]:
     with context.ledger.reading() as connection:
         hand = events.newest_of(connection, EventKind.HAND)
         return intents.failures(connection, environment, hand.created_us if hand else -1)
+
+
+def behind(context: Context, head: Generation | None) -> list[Snapshot]:
+    """Sources with other rows than those that a generation stands on."""
+    found = []
+    with context.ledger.reading() as connection:
+        for name in context.settings.sources if head is not None else ():
+            assert head is not None
+            newest = snapshots.latest(connection, name)
+            trace = traces.get(connection, head.assets[name]) if name in head.assets else None
+            if newest is not None and (trace is None or trace.output_semantic != newest.semantic):
+                found.append(newest)
+    return found
 
 
 def _spent(context: Context) -> Money:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import shorten
 from typing import Any
 
 from filiera.clock import rfc3339
@@ -10,6 +11,9 @@ from filiera.core.event import Decision, Event, EventKind, Intent
 from filiera.core.text_table import text_table
 from filiera.dimensions.context import Context
 from filiera.ledger import events, intents
+
+#: Letters of a line about what came of an event; --json has all.
+LINE = 110
 
 
 def events_report(context: Context, limit: int) -> dict[str, Any]:
@@ -51,7 +55,9 @@ def _text(event: Event) -> str:
         return f"{body['files'][0]}{more}"
     if event.kind is EventKind.DATA:
         return f"snapshot {body['snapshot']} is newer than what {body['environment']} stands on"
-    return str(body.get("reason") or event.source_id[:60])
+    if event.kind in (EventKind.CODE, EventKind.SETTINGS):
+        return f"means something else, {event.source_id.removeprefix('sha256:')[:12]}"
+    return str(body.get("reason") or event.source_id)
 
 
 def _came(item: Decision, found: Mapping[int, Intent], looped: set[str]) -> dict[str, Any]:
@@ -113,8 +119,10 @@ def events_text(report: Mapping[str, Any]) -> str:
     rows: list[tuple[str, ...]] = []
     for event in report["events"]:
         head = (str(event["number"]), event["created"][:19], event["kind"], event["source"], event["text"])
-        came = [(item["environment"], outcome_text(item)) for item in event["came_of_it"]] or [("", "not decided yet")]
-        rows += [(*(head if place == 0 else ("",) * 5), *item) for place, item in enumerate(came)]
+        lines_of = [
+            (item["environment"], shorten(outcome_text(item), LINE, placeholder=" ...")) for item in event["came_of_it"]
+        ] or [("", "not decided yet")]
+        rows += [(*(head if place == 0 else ("",) * 5), *line) for place, line in enumerate(lines_of)]
     if not rows:
         return "no event yet; `filiera up` looks for them"
     return "\n".join([*lines, text_table(rows, ("event", "at", "kind", "source", "what", "environment", "came of it"))])

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
+from filiera.automation.drifting import Looked
 from filiera.automation.reconcile import reconcile
 from filiera.automation.target import Target, targets
 from filiera.automation.watch import look, started
@@ -41,6 +42,7 @@ def turn(
     lock: AbstractContextManager[None],
     *,
     up_since_us: int | None = None,
+    looked: Looked | None = None,
     renew_s: float | None = RENEW_S,
 ) -> Turn:
     """Look, decide, and work. What cannot be looked at or planned now loses no event: the next turn goes on.
@@ -50,12 +52,13 @@ def turn(
         worker: names this process in claims.
         lock: of applies; while somebody else has it, nothing is worked at.
         up_since_us: when `up` began; None = it did not.
+        looked: what was looked at for drift before.
         renew_s: seconds between renewals of a lease; None = never.
     """
     found, goals = Turn(), targets(context.settings.automation)
     if up_since_us is not None:
         events.record_new(context.ledger, [started(up_since_us)], context.principal)
-    for collector in look(context, goals):
+    for collector in look(context, goals, {} if looked is None else looked):
         with found.part():
             events.record_new(context.ledger, list(collector()), context.principal)
     for goal in goals:

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from filiera.automation.backoff import retry_us
+from filiera.automation.drifting import Looked, drift_events
 from filiera.automation.gitref import commit_of
-from filiera.automation.reconcile import standing_failures, waiting_digest
+from filiera.automation.reconcile import behind, standing_failures, waiting_digest
 from filiera.automation.target import Target
 from filiera.clock import rfc3339
 from filiera.core.event import Event, EventKind
@@ -19,15 +20,16 @@ from filiera.dimensions.closure import normalised_digest
 from filiera.dimensions.context import Context, working_bundle
 from filiera.dimensions.facts import LedgerFacts
 from filiera.errors import CodeError
-from filiera.ledger import environments, events, snapshots, traces
+from filiera.ledger import environments, events
 
 
-def look(context: Context, goals: Sequence[Target]) -> Iterator[Callable[[], Iterator[Event]]]:
+def look(context: Context, goals: Sequence[Target], looked: Looked) -> Iterator[Callable[[], Iterator[Event]]]:
     """The collectors; each gives the events of the world as it is now, recorded or not. One may fail by itself."""
     yield lambda: _data(context)
     yield lambda: _settings(context)
     yield lambda: _code(context)
     yield lambda: _ticks(context)
+    yield lambda: drift_events(context, looked)
     for goal in goals:
         yield partial(_of_environment, context, goal)
 
@@ -94,17 +96,11 @@ def _behind(context: Context, environment: str) -> Iterator[Event]:
     """Rows that another environment's run, or a person, has taken in."""
     with context.ledger.reading() as connection:
         head = environments.head(connection, environment)
-        for name in context.settings.sources if head is not None else ():
-            assert head is not None
-            snapshot = snapshots.latest(connection, name)
-            trace = traces.get(connection, head.assets[name]) if name in head.assets else None
-            if snapshot is None or (trace is not None and trace.output == snapshot.id):
-                continue
-            if trace is not None and trace.output_semantic == snapshot.semantic:
-                continue  # compacted: the same rows
-            yield Event(
-                source=f"source {name}",
-                source_id=f"{environment}@{head.number} {snapshot.id}",
-                kind=EventKind.DATA,
-                body={"rows": snapshot.rows, "snapshot": snapshot.number, "environment": environment},
-            )
+    for snapshot in behind(context, head):
+        assert head is not None
+        yield Event(
+            source=f"source {snapshot.table}",
+            source_id=f"{environment}@{head.number} {snapshot.id}",
+            kind=EventKind.DATA,
+            body={"rows": snapshot.rows, "snapshot": snapshot.number, "environment": environment},
+        )

@@ -73,14 +73,19 @@ def carry_out(context: Context, target: Target, intent: Intent, *, renew_s: floa
     Raises:
         Exception: what nobody foresaw; the intent has failed then.
     """
-    left_out = frozenset(intent.left_out)
+    left_out, made = frozenset(intent.left_out), list[int]()
+
+    def publish(tx: Tx, generation: int) -> None:
+        intents.publish(tx, intent, generation)
+        made.append(generation)
+
     try:
         with _holding(context, intent, renew_s):
             ready = target.ready(context)
             if ready is None or not covers(intent.plan, ready.plan(left_out)):
                 text = "what is due now is not what was planned: it is planned again"
                 return _end(context, intent, _End("stale", {"text": text}, rest=True))
-            report = ready.run(left_out, lambda tx, generation: intents.publish(tx, intent, generation))
+            report = ready.run(left_out, publish)
     except ConflictError as error:
         if error.code == "intent.lost":
             return Worked(intent, "lost", str(error))
@@ -89,10 +94,10 @@ def carry_out(context: Context, target: Target, intent: Intent, *, renew_s: floa
         text = f"{error.code}: {error.message}" if isinstance(error, FilieraError) else f"{type(error).__name__}"
         _end(context, intent, _End("failed", {"text": text}, [("", intent.key, text)]))
         raise
-    return _end(context, intent, _of_report(intent, report), report)
+    return _end(context, intent, _of_report(intent, report, published=bool(made)), report)
 
 
-def _of_report(intent: Intent, report: ApplyReport) -> _End:
+def _of_report(intent: Intent, report: ApplyReport, *, published: bool) -> _End:
     done = [step for step in report.steps if step.outcome == "done"]
     failed = [(step.asset, step.key or intent.key, step.text) for step in report.steps if step.outcome == "failed"]
     told = failed or [(step.asset, "", step.text) for step in done]
@@ -102,7 +107,8 @@ def _of_report(intent: Intent, report: ApplyReport) -> _End:
         "cost": report.cost.to_json(),
     }
     # what waits for a person is looked at when the rest is done; without any progress that would go round and round
-    return _End("failed" if failed else "done", result, failed, rest=bool(intent.left_out and done and not failed))
+    progress = bool(done) or published
+    return _End("failed" if failed else "done", result, failed, rest=bool(intent.left_out) and progress and not failed)
 
 
 def _end(context: Context, intent: Intent, end: _End, report: ApplyReport | None = None) -> Worked:

@@ -42,9 +42,9 @@ def serve(workspace: Workspace, *, port: int, every_s: float | None, say: Callab
     with up_lock(workspace.settings.state / "up.lock"), _bound(port) as sock:
         troubles = Troubles(workspace.ledger.clock, tell)
         live = Live(workspace, troubles, tell)
-        stop = threading.Event()
+        stop, since_us = threading.Event(), workspace.ledger.clock.now_us()
         follower = threading.Thread(
-            target=_follow, args=(workspace, every_s, stop, troubles, tell), name="follow-rows", daemon=True
+            target=_follow, args=(workspace, every_s, since_us, stop, troubles, tell), name="follow-rows", daemon=True
         )
         try:
             live.start()
@@ -123,12 +123,12 @@ def _port_taken(port: int, error: OSError) -> UnavailableError:
 def _follow(
     workspace: Workspace,
     every_s: float | None,
+    since_us: int,
     stop: threading.Event,
     troubles: Troubles,
     tell: Callable[[str], None],
 ) -> None:
     """Look for events and do what may be done by itself until stopped, whatever goes wrong on the way."""
-    since_us = workspace.ledger.clock.now_us()
     while not stop.wait(every_s):
         with troubles.watching("rows"):
             turn = workspace.automate(up_since_us=since_us)
