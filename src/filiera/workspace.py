@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from filiera.automation.turn import Turn
+    from filiera.automation.watch import Memory
     from filiera.dimensions.recheck import Released
     from filiera.study_text import StudyReport
 
@@ -70,7 +71,7 @@ class Workspace:
         self._policy = policy
         self._key_path = key_path
         self._endpoints: dict[str, Any] = {}
-        self._looked: dict[str, int] = {}
+        self._memory: Memory | None = None  #: of what was looked at for events
 
     # ---- open and close
 
@@ -355,7 +356,9 @@ class Workspace:
             up_since_us: when `up` began; None = it did not.
         """
         from filiera.automation.turn import turn
+        from filiera.automation.watch import Memory
 
+        self._memory = self._memory or Memory()
         mistake: FilieraError | None = None
         try:
             self._reload()
@@ -363,7 +366,7 @@ class Workspace:
             mistake = error
         self._context.waited_for = False
         worker = f"{socket.gethostname()}:{os.getpid()}"
-        found = turn(self._context, worker, self._lock(), up_since_us=up_since_us, looked=self._looked)
+        found = turn(self._context, worker, self._lock(), up_since_us=up_since_us, memory=self._memory)
         found.failure = mistake or found.failure
         return found
 

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -162,7 +163,7 @@ def waiting_digest(facts: LedgerFacts, source: str) -> str:
             stat = item.path.stat()
         except FileNotFoundError:
             continue  # it is gone again
-        listing.append([item.name, str(stat.st_size), str(stat.st_mtime_ns), str(stat.st_ino)])
+        listing.append([os.fsencode(item.name).hex(), str(stat.st_size), str(stat.st_mtime_ns), str(stat.st_ino)])
     return digest_json("waiting", 1, listing) if listing else ""
 
 
@@ -182,6 +183,8 @@ def _commit(
         with context.ledger.commit(
             actor=context.principal, action=f"events.{verdict.outcome.value}", object=target.environment
         ) as tx:
+            if verdict.code == "nothing":
+                intents.replace_waiting(tx, target.environment, "")  # somebody did it meanwhile
             if proposal.intent is not None:
                 intents.replace_waiting(tx, target.environment, proposal.intent.key)
                 number, new = intents.put(tx, proposal.intent)

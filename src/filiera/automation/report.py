@@ -118,11 +118,15 @@ def events_text(report: Mapping[str, Any]) -> str:
         lines.append(f"  at most {worst['amount']} {worst['currency']}; `filiera events approve {intent['number']}`")
     rows: list[tuple[str, ...]] = []
     for event in report["events"]:
-        head = (str(event["number"]), event["created"][:19], event["kind"], event["source"], event["text"])
-        lines_of = [
-            (item["environment"], shorten(outcome_text(item), LINE, placeholder=" ...")) for item in event["came_of_it"]
-        ] or [("", "not decided yet")]
+        head = (str(event["number"]), event["created"][:19], event["kind"], event["source"], _short(event["text"], 60))
+        lines_of = [(item["environment"], _short(outcome_text(item), LINE)) for item in event["came_of_it"]] or [
+            ("", "not decided yet")
+        ]
         rows += [(*(head if place == 0 else ("",) * 5), *line) for place, line in enumerate(lines_of)]
     if not rows:
         return "no event yet; `filiera up` looks for them"
     return "\n".join([*lines, text_table(rows, ("event", "at", "kind", "source", "what", "environment", "came of it"))])
+
+
+def _short(text: str, most: int) -> str:
+    return shorten(text, most, placeholder=" ...")

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
-from filiera.automation.drifting import Looked
 from filiera.automation.reconcile import reconcile
 from filiera.automation.target import Target, targets
-from filiera.automation.watch import look, started
+from filiera.automation.watch import Memory, look, started
 from filiera.automation.work import RENEW_S, Worked, carry_out, claim
 from filiera.collect.file import Standing
 from filiera.core.event import Outcome
@@ -42,7 +41,7 @@ def turn(
     lock: AbstractContextManager[None],
     *,
     up_since_us: int | None = None,
-    looked: Looked | None = None,
+    memory: Memory | None = None,
     renew_s: float | None = RENEW_S,
 ) -> Turn:
     """Look, decide, and work. What cannot be looked at or planned now loses no event: the next turn goes on.
@@ -52,13 +51,13 @@ def turn(
         worker: names this process in claims.
         lock: of applies; while somebody else has it, nothing is worked at.
         up_since_us: when `up` began; None = it did not.
-        looked: what was looked at for drift before.
+        memory: of earlier turns; it only saves time.
         renew_s: seconds between renewals of a lease; None = never.
     """
     found, goals = Turn(), targets(context.settings.automation)
     if up_since_us is not None:
         events.record_new(context.ledger, [started(up_since_us)], context.principal)
-    for collector in look(context, goals, {} if looked is None else looked):
+    for collector in look(context, goals, memory or Memory()):
         with found.part():
             events.record_new(context.ledger, list(collector()), context.principal)
     for goal in goals:
@@ -106,11 +105,12 @@ def _note_touched(context: Context) -> None:
 
 
 def _standing_failure(context: Context, goals: Sequence[Target]) -> FilieraError | None:
-    """The newest work of an environment that failed, until other work of it is done."""
+    """The newest work of an environment that failed, until other work of it is done or nothing is due any more."""
     for goal in goals:
         with context.ledger.reading() as connection:
             ended = intents.in_state(connection, "done", "failed", environment=goal.environment)
-        if ended and ended[-1].state == "failed":
+            last = events.last_decision(connection, goal.environment)
+        if ended and ended[-1].state == "failed" and not (last and last.code == "nothing"):
             text = (ended[-1].result or {}).get("text", "")
             return WorkError(
                 "automation.failed", f"{goal.environment}: {text}", next="`filiera events` shows when it is tried again"

@@ -7,6 +7,8 @@ looking twice, or from two processes, gives one event.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 
 from filiera.automation.backoff import retry_us
@@ -16,20 +18,30 @@ from filiera.automation.reconcile import behind, standing_failures, waiting_dige
 from filiera.automation.target import Target
 from filiera.clock import rfc3339
 from filiera.core.event import Event, EventKind
+from filiera.dimensions.bundle import code_files
 from filiera.dimensions.closure import normalised_digest
 from filiera.dimensions.context import Context, working_bundle
 from filiera.dimensions.facts import LedgerFacts
+from filiera.dimensions.stamp import RACY_NS
 from filiera.errors import CodeError
 from filiera.ledger import environments, events
 
 
-def look(context: Context, goals: Sequence[Target], looked: Looked) -> Iterator[Callable[[], Iterator[Event]]]:
+@dataclass(slots=True)
+class Memory:
+    """What a process has looked at, so that it need not read it again. Events are the same without it."""
+
+    drift: Looked = field(default_factory=dict)
+    code: tuple[list[list[int | str]], str] | None = None  #: sizes and times of the code files, and their digest
+
+
+def look(context: Context, goals: Sequence[Target], memory: Memory) -> Iterator[Callable[[], Iterator[Event]]]:
     """The collectors; each gives the events of the world as it is now, recorded or not. One may fail by itself."""
     yield lambda: _data(context)
     yield lambda: _settings(context)
-    yield lambda: _code(context)
+    yield lambda: _code(context, memory)
     yield lambda: _ticks(context)
-    yield lambda: drift_events(context, looked)
+    yield lambda: drift_events(context, memory.drift)
     for goal in goals:
         yield partial(_of_environment, context, goal)
 
@@ -55,17 +67,34 @@ def _settings(context: Context) -> Iterator[Event]:
     yield Event(source="filiera.toml", source_id=context.settings.meaning, kind=EventKind.SETTINGS)
 
 
-def _code(context: Context) -> Iterator[Event]:
+def _code(context: Context, memory: Memory) -> Iterator[Event]:
     """Code that means something else, or another commit of the ref."""
     rules, root = context.settings.automation, context.settings.root
     if rules.ref is not None:
         yield Event(source=f"git {rules.ref}", source_id=commit_of(root, rules.ref), kind=EventKind.CODE)
         return
+    stamp = _code_stamp(context)
+    if memory.code is None or memory.code[0] != stamp:
+        memory.code = (stamp, _code_digest(context))
+    yield Event(source="code", source_id=memory.code[1], kind=EventKind.CODE)
+    if any(int(mtime_ns) > context.clock.now_us() * 1_000 - RACY_NS for _, _, mtime_ns in stamp):
+        memory.code = None  # it may change again within one tick of its clock
+
+
+def _code_stamp(context: Context) -> list[list[int | str]]:
+    found: list[list[int | str]] = []
+    for path in code_files(context.settings.root):
+        with suppress(FileNotFoundError):
+            stat = path.stat()
+            found.append([str(path), stat.st_size, stat.st_mtime_ns])
+    return found
+
+
+def _code_digest(context: Context) -> str:
     try:
-        digest = normalised_digest(root)
-    except CodeError:
-        digest = working_bundle(context.settings).digest  # no Python yet, and told when the plan is made
-    yield Event(source="code", source_id=digest, kind=EventKind.CODE)
+        return normalised_digest(context.settings.root)
+    except CodeError:  # no Python yet, and told when the plan is made
+        return working_bundle(context.settings).digest
 
 
 def _ticks(context: Context) -> Iterator[Event]:
