@@ -2,8 +2,8 @@
 
 reconciler.py TEMPLATE FOLDER SHARE OF [all]    steps SHARE, SHARE + OF, ... until a child is not killed
 
-A step is a moment before or after a ledger statement that may change something, or a durable call of the lake; with
-`all`, before or after any statement. What only reads leaves the same files behind as the moment before it.
+A step is the moment before a ledger statement that may change something (which is the moment after the one before), or
+before or after a durable call of the lake. With `all`, any moment before or after any statement, those that read too.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ def _die_at(step: int, root: Path) -> None:
     up = Up.open(root, LATER_US)
     os.fsync, os.rename = counted(os.fsync), counted(os.rename)  # type: ignore[assignment]
     sa.event.listen(sa.Engine, "before_cursor_execute", statement)
-    sa.event.listen(sa.Engine, "after_cursor_execute", statement)
+    if EVERY:
+        sa.event.listen(sa.Engine, "after_cursor_execute", statement)
     assert up.turn().failure is None
 
 

@@ -40,13 +40,18 @@ def bundle_at(root: Path, commit: str) -> Bundle:
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip()
         raise UnavailableError("automation.commit", f"git cannot read commit {commit[:12]}", found=said)
-    found = []
     with tarfile.open(fileobj=io.BytesIO(done.stdout)) as tar:
-        for member in tar.getmembers():
-            content = tar.extractfile(member) if member.isfile() and _is_code(member.name) else None
-            if content is not None:
-                found.append((member.name, content.read()))
-    return make_bundle(found)
+        members = [member for member in tar.getmembers() if _is_code(member.name)]
+        return make_bundle((member.name, text) for member in members if (text := _content(tar, member)) is not None)
+
+
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes | None:
+    """A file's bytes, through links inside the commit; None for what is no file."""
+    try:
+        file = tar.extractfile(member)
+    except KeyError:  # a link that leads out of the commit
+        return None
+    return file.read() if file is not None else None
 
 
 def _is_code(name: str) -> bool:
