@@ -57,6 +57,10 @@ def _text(event: Event) -> str:
         return f"snapshot {body['snapshot']} is newer than what {body['environment']} stands on"
     if event.kind in (EventKind.CODE, EventKind.SETTINGS):
         return f"means something else, {event.source_id.removeprefix('sha256:')[:12]}"
+    if event.kind is EventKind.REST:
+        return f"what {event.source_id} left"
+    if event.kind is EventKind.START:
+        return "began, and looks at everything once"
     return str(body.get("reason") or event.source_id)
 
 
