@@ -40,20 +40,20 @@ def judge(whole: Plan, part: Plan, rules: Automation, spent: Money) -> Verdict:
         rules: `[automation]`.
         spent: in the last 30 days.
     """
-    if not whole.work:
+    if whole.up_to_date:
         return Verdict(Outcome.SKIPPED, "nothing", "nothing to run")
     if not rules.on:
-        return Verdict(Outcome.SKIPPED, "off", f"{_names(whole.work)} due; nothing runs by itself without [automation]")
+        return Verdict(Outcome.SKIPPED, "off", f"{_names(whole)} due; nothing runs by itself without [automation]")
     held = needs_person(whole, rules)
-    if not part.work or any(step.operation == "ingest" for step in held):
-        return Verdict(Outcome.WAITS, reason=f"{_names(held or whole.work)} waits for a person")
+    if part.up_to_date or any(step.operation == "ingest" for step in held):
+        return Verdict(Outcome.WAITS, reason=f"{_told(held)} waits for a person")
     price = part.worst_cost
     if rules.up_to is not None and price > rules.up_to:
         return Verdict(Outcome.WAITS, reason=f"may cost {price}, more than up_to = {rules.up_to}")
-    if rules.month is not None and spent + price > rules.month:
+    if rules.month is not None and price.nano > 0 and spent + price > rules.month:
         reason = f"may cost {price}, and {spent} of {rules.month} are spent in 30 days"
         return Verdict(Outcome.SKIPPED, "budget", reason)
-    return Verdict(Outcome.PLANNED, reason=f"{_names(part.work)}, at most {price}")
+    return Verdict(Outcome.PLANNED, reason=f"{_names(part)}, at most {price}")
 
 
 def covers(agreed: Mapping[str, Any], now: Plan) -> bool:
@@ -69,5 +69,10 @@ def covers(agreed: Mapping[str, Any], now: Plan) -> bool:
     return within and all((step.asset, step.operation) in known for step in now.work)
 
 
-def _names(steps: tuple[Step, ...]) -> str:
-    return ", ".join(f"{step.operation} {step.asset}" for step in steps)
+def _names(plan: Plan) -> str:
+    restored = tuple(step for step in plan.steps if step.action is Action.RESTORE)
+    return "; ".join(text for text in (_told(plan.work), _told(restored, "restore")) if text)
+
+
+def _told(steps: tuple[Step, ...], word: str = "") -> str:
+    return ", ".join(f"{word or step.operation} {step.asset}" for step in steps)

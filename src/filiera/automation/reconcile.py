@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -24,7 +23,7 @@ from filiera.core.plan import Plan
 from filiera.core.snapshot import Snapshot
 from filiera.digest import digest_json
 from filiera.dimensions.context import Context
-from filiera.dimensions.facts import LedgerFacts
+from filiera.dimensions.waiting import pending
 from filiera.errors import ConflictError, UsageError
 from filiera.ledger import environments, events, intents, snapshots, traces
 
@@ -88,11 +87,11 @@ def _proposal(context: Context, target: Target, ready: Ready) -> Proposal:
     due = ready.plan(frozenset(failing)) if failing else everything
     held = frozenset(step.asset for step in needs_person(due, target.rules) if step.operation != "ingest")
     part = ready.plan(frozenset(failing) | held) if held else due
-    if failing and not due.work:
+    if failing and due.up_to_date:
         text = "; ".join(f"{asset}: {why}" for asset, why in failing.items())
         return Proposal(Verdict(Outcome.SKIPPED, "parked", text))
     verdict = judge(due, part, target.rules, _spent(context))
-    if not part.work and (newer := behind(context, ready.head)):  # nothing to compute, but to stand on
+    if part.up_to_date and (newer := behind(context, ready.head)):  # nothing to compute, but to stand on
         rows = ", ".join(f"{item.table} snapshot {item.number}" for item in newer)
         verdict = Verdict(Outcome.PLANNED, reason=f"stands on {rows}")
     if verdict.outcome is Outcome.SKIPPED:
@@ -141,11 +140,10 @@ def _spent(context: Context) -> Money:
 
 def _world_key(context: Context, ready: Ready, plan: Plan, left_out: frozenset[str]) -> str:
     """Identity of a plan in the world that it was made in: the head, the rows and the files that wait."""
-    facts = LedgerFacts(context, plan.environment, ready.head)
     world = {}
     for name in context.settings.sources:
         snapshot = context.lake.latest(name)
-        world[name] = [snapshot.id if snapshot else None, waiting_digest(facts, name)]
+        world[name] = [snapshot.id if snapshot else None, pending(context, name).digest]
     body = {
         "plan": plan.key,
         "head": ready.head.id if ready.head else None,
@@ -153,18 +151,6 @@ def _world_key(context: Context, ready: Ready, plan: Plan, left_out: frozenset[s
         "left_out": sorted(left_out),
     }
     return digest_json("intent", 1, body)
-
-
-def waiting_digest(facts: LedgerFacts, source: str) -> str:
-    """Digest of the files that wait for ingest: names, sizes, times and inodes; "" = none."""
-    listing = []
-    for item in facts.candidates(source):
-        try:
-            stat = item.path.stat()
-        except FileNotFoundError:
-            continue  # it is gone again
-        listing.append([os.fsencode(item.name).hex(), str(stat.st_size), str(stat.st_mtime_ns), str(stat.st_ino)])
-    return digest_json("waiting", 1, listing) if listing else ""
 
 
 def _commit(

@@ -13,8 +13,8 @@ from filiera.automation.work import RENEW_S, Worked, carry_out, claim
 from filiera.collect.file import Standing
 from filiera.core.event import Outcome
 from filiera.dimensions.context import Context
-from filiera.dimensions.facts import LedgerFacts
 from filiera.dimensions.ingest import ingest_source
+from filiera.dimensions.waiting import candidates
 from filiera.errors import ConflictError, FilieraError, WorkError
 from filiera.ledger import events, intents
 
@@ -99,7 +99,7 @@ def _told(worked: Worked) -> str:
 def _note_touched(context: Context) -> None:
     """Files with another time and the same bytes are noted, or they would be read again at every look."""
     for name, source in context.settings.sources.items():
-        touched = [i for i in LedgerFacts(context, "").candidates(name) if i.standing is Standing.TOUCHED]
+        touched = [i for i in candidates(context, name) if i.standing is Standing.TOUCHED]
         if touched:
             ingest_source(context, source, touched)
 

@@ -14,15 +14,15 @@ from functools import partial
 from filiera.automation.backoff import retry_us
 from filiera.automation.drifting import Looked, drift_events
 from filiera.automation.gitref import commit_of
-from filiera.automation.reconcile import behind, standing_failures, waiting_digest
+from filiera.automation.reconcile import behind, standing_failures
 from filiera.automation.target import Target
 from filiera.clock import rfc3339
 from filiera.core.event import Event, EventKind
 from filiera.dimensions.bundle import code_files
 from filiera.dimensions.closure import normalised_digest
 from filiera.dimensions.context import Context, working_bundle
-from filiera.dimensions.facts import LedgerFacts
 from filiera.dimensions.stamp import RACY_NS
+from filiera.dimensions.waiting import pending
 from filiera.errors import CodeError
 from filiera.ledger import environments, events
 
@@ -54,13 +54,10 @@ def started(up_since_us: int) -> Event:
 def _data(context: Context) -> Iterator[Event]:
     """New and changed files that wait."""
     for name in context.settings.sources:
-        facts = LedgerFacts(context, "")
-        pending = facts.pending(name)
-        if not pending.texts:
-            continue
-        if digest := waiting_digest(facts, name):
-            body = {"files": list(pending.texts[:10]), "count": len(pending.texts)}
-            yield Event(source=f"source {name}", source_id=digest, kind=EventKind.DATA, body=body)
+        found = pending(context, name)
+        if found.texts:
+            body = {"files": list(found.texts[:10]), "count": len(found.texts)}
+            yield Event(source=f"source {name}", source_id=found.digest, kind=EventKind.DATA, body=body)
 
 
 def _settings(context: Context) -> Iterator[Event]:

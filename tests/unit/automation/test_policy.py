@@ -49,6 +49,12 @@ def test_training_alone_waits_for_a_person() -> None:
     assert (verdict.outcome, verdict.reason) == (Outcome.WAITS, "train power waits for a person")
 
 
+def test_earlier_results_stand_again_by_themselves_whatever_is_spent() -> None:
+    back = plan(("compute", "features", "restore"), ("train", "power", "restore"))
+    verdict = judge(back, back, Automation(on=True, month=NOTHING), Money.of("9 EUR"))
+    assert (verdict.outcome, verdict.reason) == (Outcome.PLANNED, "restore features, restore power, at most 0 EUR")
+
+
 def test_when_ingest_waits_all_waits() -> None:
     rules = Automation(on=True, ingest=False)
     assert judge(plan(INGEST, COMPUTE), plan(INGEST, COMPUTE), rules, NOTHING).outcome is Outcome.WAITS
