@@ -120,6 +120,11 @@ def open_bundle(payload: bytes, digest: str) -> Bundle:
     return bundle
 
 
+def make_bundle(files: Iterable[tuple[str, bytes]]) -> Bundle:
+    """The bundle of files that were read elsewhere: relative path and content."""
+    return _bundle(tuple(sorted(files)))
+
+
 def code_files(root: Path) -> Iterator[Path]:
     """Code files below `root` in path order; hidden folders, caches and virtual environments are left out."""
     found: list[Path] = []

@@ -116,10 +116,24 @@ class Facts(Protocol):
         ...
 
 
-def make_plan(graph: Graph, facts: Facts, *, environment: str, currency: str, now_us: int) -> Plan:
-    """The least work that brings the environment up to date with the graph, its data and its settings."""
+def make_plan(
+    graph: Graph,
+    facts: Facts,
+    *,
+    environment: str,
+    currency: str,
+    now_us: int,
+    left_out: frozenset[str] = frozenset(),
+    pinned: frozenset[str] = frozenset(),
+) -> Plan:
+    """The least work that brings the environment up to date with the graph, its data and its settings.
+
+    Assets that are left out stay as they are, and what needs them waits. Pinned ones stand whatever changed.
+    """
     with _no_collector():
-        return _make_plan(graph, facts, environment=environment, currency=currency, now_us=now_us)
+        return _make_plan(
+            graph, facts, environment=environment, currency=currency, now_us=now_us, left_out=left_out, pinned=pinned
+        )
 
 
 @contextmanager
@@ -134,13 +148,23 @@ def _no_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _make_plan(graph: Graph, facts: Facts, *, environment: str, currency: str, now_us: int) -> Plan:
-    unknown: dict[str, float] = {}  # asset -> probability that its output changes
+def _make_plan(
+    graph: Graph,
+    facts: Facts,
+    *,
+    environment: str,
+    currency: str,
+    now_us: int,
+    left_out: frozenset[str],
+    pinned: frozenset[str],
+) -> Plan:
+    unknown = dict.fromkeys(left_out, 0.0)  # asset -> probability that its output changes
     steps = [_source_step(source, facts) for source in graph.sources]
     unknown |= {step.asset: 1.0 for step in steps if step.action is Action.RUN}
     history: dict[str, Sequence[Run]] = {}
     for layer in graph.layers:
-        found = consider(layer, graph, facts, unknown)
+        free = [asset for asset in layer if asset.name not in left_out and asset.name not in pinned]
+        found = consider(free, graph, facts, unknown)
         steps += found
         work = [step.asset for step in found if step.action in (Action.RUN, Action.MAYBE)]
         history |= facts.runs(work) if work else {}
