@@ -248,7 +248,8 @@ def _explain(error: BaseException, bundle: str | None, reads: Reads | None) -> d
     if not frames:
         return found
     if any(isinstance(cause, PermissionError | FileNotFoundError) for cause in _causes(error)):
-        found["next"] = "pipeline code reads only what is handed to it, and has no network: declare it as a source"
+        reach = "pipeline code reads only what is handed to it, and has no network"
+        found["next"] = f"{reach}: declare it as a source, or with files=[...]"
     return found | _undeclared(error, reads)
 
 
