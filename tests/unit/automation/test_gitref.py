@@ -9,7 +9,7 @@ import pytest
 
 from filiera.automation.gitref import bundle_at, commit_of
 from filiera.dimensions.bundle import collect_bundle
-from filiera.errors import NotFoundError, UnavailableError
+from filiera.errors import CodeError, NotFoundError, UnavailableError
 
 
 def git(root: Path, *words: str) -> str:
@@ -43,3 +43,20 @@ def test_what_is_not_there_is_told(tmp_path: Path) -> None:
         commit_of(tmp_path, "main")
     with pytest.raises(UnavailableError, match="cannot read commit"):
         bundle_at(tmp_path, "0" * 40)
+
+
+def test_a_commit_holds_the_files_that_its_code_declares(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--initial-branch=main")
+    (tmp_path / "params").mkdir()
+    for name in ("params/a.json", "params/b.txt", "holidays.csv"):
+        (tmp_path / name).write_text(name)
+    text = 'import filiera as fl\n\n@fl.table(files=["params/*.json", "holidays.csv"])\ndef t(r): ...\n'
+    (tmp_path / "pipeline.py").write_text(text)
+    git(tmp_path, "add", "."), git(tmp_path, "commit", "-m", "one")
+    (tmp_path / "holidays.csv").write_text("edited")
+    found = dict(bundle_at(tmp_path, commit_of(tmp_path, "main")).files)
+    assert sorted(found) == ["holidays.csv", "params/a.json", "pipeline.py"]
+    assert found["holidays.csv"] == b"holidays.csv"
+    git(tmp_path, "rm", "--cached", "holidays.csv"), git(tmp_path, "commit", "-m", "two")
+    with pytest.raises(CodeError, match="no file fits `holidays"):
+        bundle_at(tmp_path, commit_of(tmp_path, "main"))
