@@ -34,6 +34,7 @@ class TableDefinition:
     partition: str | None
     lookback_us: int
     key: tuple[str, ...] | None
+    uses: tuple[str, ...]  #: what dynamic code reaches; empty = anything
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,7 @@ class ModelDefinition:
     score: str
     seed: int
     order: str
+    uses: tuple[str, ...]
 
 
 class Model:
@@ -98,6 +100,7 @@ def table(
     partition: str | None = None,
     lookback: str | None = None,
     key: Sequence[str] | None = None,
+    uses: Sequence[str] = (),
 ) -> Any:
     """A derived table: its parameters name what it reads, its result is its rows.
 
@@ -106,6 +109,8 @@ def table(
         partition: "day" or "month" = computed in parts; only new and changed days are computed again.
         lookback: rows handed over before a part, such as "1h"; only with `partition`.
         key: columns that identify a row; default: those of the first table it reads.
+        uses: modules or functions of the project that code named by computed texts may reach, such as
+            `["models.linear"]`; default: anything may be meant.
 
     Raises:
         CodeError: another partition, or a lookback without one.
@@ -118,8 +123,12 @@ def table(
         raise CodeError(
             "code.lookback", "a lookback without partition has no meaning", next='add partition="month" or drop it'
         )
-    columns = _names("key", key) if key is not None else None
-    definition = TableDefinition(partition=partition, lookback_us=duration_us(lookback) if lookback else 0, key=columns)
+    definition = TableDefinition(
+        partition=partition,
+        lookback_us=duration_us(lookback) if lookback else 0,
+        key=_names("key", key) if key is not None else None,
+        uses=_names("uses", uses) if uses else (),
+    )
     return _attach(function, definition)
 
 
@@ -132,6 +141,7 @@ def model(
     score: str = "mae",
     seed: int = 0,
     order: str = "fixed",
+    uses: Sequence[str] = (),
 ) -> Any:
     """A model: the function gives an unfitted estimator for one setting of its parameters.
 
@@ -146,6 +156,7 @@ def model(
         seed: of everything random.
         order: "fixed" = a study that was interrupted ends like one that was not, whatever order its trials end in;
             "free" = a trial is proposed from all that have ended, so no worker waits for a slow one.
+        uses: as of `table`.
 
     Raises:
         CodeError: no inputs, one twice, the target among them, an unknown score, or fewer than one trial.
@@ -163,20 +174,21 @@ def model(
     _at_least("seed", seed, 0)
     definition = ModelDefinition(
         predicts=predicts, inputs=columns, split=split or backtest(), trials=trials, score=score, seed=seed,
-        order=order,
+        order=order, uses=_names("uses", uses) if uses else (),
     )  # fmt: skip
     return _attach(None, definition)
 
 
 def _names(word: str, given: Sequence[str]) -> tuple[str, ...]:
-    """Column names, each once."""
+    """Names of columns, or of code, each once."""
     if isinstance(given, str) or not given or not all(isinstance(name, str) and name for name in given):
+        what, example = ("code", "models.linear") if word == "uses" else ("columns", "wind_ms")
         raise CodeError(
-            f"code.{word}", f"`{word}` names columns", expected='a list such as ["wind_ms"]', found=repr(given)
+            f"code.{word}", f"`{word}` names {what}", expected=f'a list such as ["{example}"]', found=repr(given)
         )
     twice = sorted({name for name in given if list(given).count(name) > 1})
     if twice:
-        raise CodeError(f"code.{word}", f"`{word}` names {', '.join(twice)} twice", expected="each column once")
+        raise CodeError(f"code.{word}", f"`{word}` names {', '.join(twice)} twice", expected="each once")
     return tuple(given)
 
 

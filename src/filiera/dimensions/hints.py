@@ -46,7 +46,7 @@ def hints(module: Module, node: ast.AST, local: LocalImports) -> Hints:
             found.anything |= item.id in ("__file__", "__path__") and item.id not in module.units
         if isinstance(item, ast.Attribute) and item.attr in known.OUTSIDE_METHODS and _is_called(parent, item):
             found.outside.add(item.attr)
-        for name in module.origin(chain_of(item), dict(local)):
+        for name in module.origin(chain_of(item), local):
             _by_name(found, name, item, parent, parents, id(item) in now)
     return found
 
@@ -62,7 +62,7 @@ def _by_name(
         _import(found, call)
     elif name in known.NAMESPACES:
         found.namespace |= call is None or (not call.args and (now or name == "builtins.globals"))
-    elif name in known.ANYTHING or name.split(".")[0] in known.ANYTHING_OF and call is not None:
+    elif name in known.ANYTHING or (name.split(".")[0] in known.ANYTHING_OF and call is not None):
         found.anything = True
     elif name in known.ENVIRON:
         _environ(found, item, parent, parents)
@@ -99,9 +99,8 @@ def _prefix(node: ast.expr) -> Iterator[str]:
         yield node.value
     elif isinstance(node, ast.JoinedStr) and node.values:
         yield from _prefix(node.values[0])
-    elif isinstance(node, ast.BinOp):
-        if isinstance(node.op, ast.Add):
-            yield from _prefix(node.left)
+    elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        yield from _prefix(node.left)
 
 
 def _environ(found: Hints, item: ast.expr, parent: ast.AST | None, parents: dict[ast.AST, ast.AST]) -> None:

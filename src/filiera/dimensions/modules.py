@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from filiera.dimensions.known import READ_ONLY
 from filiera.dimensions.shape import parse
 
 BUILTINS = frozenset(dir(builtins))
@@ -87,7 +88,7 @@ class Module:
         parts = self.origin(chain_of(decorator.func if isinstance(decorator, ast.Call) else decorator))
         return any(part.startswith("filiera.") and part.split(".")[-1] in OWN_DECORATORS for part in parts)
 
-    def origin(self, chain: list[str], local: dict[str, list[Import]] | None = None) -> list[str]:
+    def origin(self, chain: list[str], local: Mapping[str, Sequence[Import]] | None = None) -> list[str]:
         """Dotted names that a chain may stand for, by the imports: `dt.now` is `datetime.datetime.now`."""
         if not chain:
             return []
@@ -182,16 +183,6 @@ def changed(node: ast.AST) -> Iterator[tuple[str, int]]:
             continue
         if root is not None:
             yield root, depth
-
-
-#: Methods that change nothing, whatever they belong to.
-READ_ONLY = frozenset(
-    "abs all any as_posix astype capitalize copy count critical date debug decode describe difference encode error endswith exception exists find format get "
-    "groups head hexdigest index info intersection is_dir is_file isoformat issubset items join joinpath keys log lower lstrip match "
-    "max mean min partition removeprefix removesuffix replace reshape resolve round rpartition rsplit rstrip search "
-    "split splitlines startswith std strip strftime strptime sum title to_dict to_numpy tolist total_seconds union "
-    "upper values warning with_name with_suffix zfill".split()
-)
 
 
 def _body(statements: list[ast.stmt]) -> Iterator[ast.stmt]:

@@ -53,7 +53,8 @@ def spelled_out(node: ast.AST) -> ast.AST:
     plain = not any(isinstance(item, ast.Name) and item.id == "getattr" for item in ast.walk(node))
     if plain and not any(isinstance(text, ast.Constant) for text in _annotations(node)):
         return node
-    return ast.fix_missing_locations(_SpelledOut().visit(copy.deepcopy(node)))
+    spelled: ast.AST = _SpelledOut().visit(copy.deepcopy(node))
+    return ast.fix_missing_locations(spelled)
 
 
 def _annotations(node: ast.AST) -> Iterator[ast.AST]:

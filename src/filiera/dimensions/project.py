@@ -146,5 +146,4 @@ def _named(root: Path, files: Sequence[Path]) -> Iterator[tuple[str, Path | None
         name = ".".join(parts)
         if parts and rank < best.get(name, (_NAMESPACE + 1, None))[0]:
             best[name] = (rank, path)
-    for name, (_, path) in best.items():
-        yield name, path
+    yield from ((name, found) for name, (_, found) in best.items())

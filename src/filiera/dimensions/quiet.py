@@ -10,9 +10,9 @@ import ast
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from filiera.dimensions.known import CHANGING, CHANGING_BUILTINS, FRESH, QUIET_LIBRARIES
+from filiera.dimensions.known import CHANGING, CHANGING_BUILTINS, FRESH, QUIET_LIBRARIES, READ_ONLY
 from filiera.dimensions.libraries import is_standard
-from filiera.dimensions.modules import READ_ONLY, Definition, Module, Statement, at_import, chain_of, root_of
+from filiera.dimensions.modules import Definition, Module, Statement, at_import, chain_of, root_of
 from filiera.dimensions.project import Project
 from filiera.dimensions.resolve import Unit, resolve
 
@@ -51,9 +51,7 @@ class Quiet:
         inner = frozenset(_class_names(node))
         return all(self._step(module, statement, item, inner, item is result) for item in at_import(node))
 
-    def _step(
-        self, module: Module, statement: Statement, item: ast.AST, inner: frozenset[str], dropped: bool
-    ) -> bool:
+    def _step(self, module: Module, statement: Statement, item: ast.AST, inner: frozenset[str], dropped: bool) -> bool:
         if isinstance(item, ast.Attribute | ast.Subscript) and not isinstance(item.ctx, ast.Load):
             root, depth = root_of(item)
             return root in inner or self._owns(module, statement, root, depth)
@@ -97,9 +95,7 @@ class Quiet:
 
     # ---- calls
 
-    def _call(
-        self, module: Module, statement: Statement, call: ast.Call, inner: frozenset[str], dropped: bool
-    ) -> bool:
+    def _call(self, module: Module, statement: Statement, call: ast.Call, inner: frozenset[str], dropped: bool) -> bool:
         chain = chain_of(call.func)
         if not chain:
             return self._call_of_value(module, statement, call.func)
@@ -143,7 +139,9 @@ class Quiet:
             return Conduct(loud=True)
         if unit.rest and not _defines(home, unit.name):
             looks = unit.rest[-1] in READ_ONLY and unit.rest[-1] not in self._project.methods
-            owned = statement is not None and home is module and self._owns(module, statement, unit.name, len(unit.rest))
+            owned = (
+                statement is not None and home is module and self._owns(module, statement, unit.name, len(unit.rest))
+            )
             return Conduct(loud=not looks and not owned)
         return self._conduct_of(home, unit.name)
 
@@ -184,7 +182,9 @@ class Quiet:
         local, fresh = _locals(node)
         mutates = reads = False
         for item in ast.walk(node):
-            if isinstance(item, ast.Global) or (isinstance(item, ast.Import | ast.ImportFrom) and self._loads(module, item)):
+            if isinstance(item, ast.Global) or (
+                isinstance(item, ast.Import | ast.ImportFrom) and self._loads(module, item)
+            ):
                 return Conduct(loud=True)
             if isinstance(item, ast.Name) and item.id not in local and isinstance(item.ctx, ast.Load):
                 reads = reads or self._is_data(module, item.id)
@@ -276,7 +276,9 @@ class Quiet:
                 return False
             for each in nodes:
                 assert isinstance(each, ast.ClassDef)
-                hooks = any(isinstance(part, ast.FunctionDef) and part.name == "__init_subclass__" for part in each.body)
+                hooks = any(
+                    isinstance(part, ast.FunctionDef) and part.name == "__init_subclass__" for part in each.body
+                )
                 if hooks or not self._class(home, each):
                     return False
         return True

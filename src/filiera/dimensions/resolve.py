@@ -63,6 +63,22 @@ def offers(project: Project, star: str, name: str) -> bool:
     return any(other != star and offers(project, other, name) for _, other in module.stars)
 
 
+def names_something(project: Project, dotted: str) -> bool:
+    """Whether a text is the name of a project module, or of something that one sets."""
+    home, _, last = dotted.rpartition(".")
+    module = project.source(home) if home else None
+    return project.module(dotted) is not None or (module is not None and last in {*module.units, *module.imports})
+
+
+def known_names(project: Project) -> list[str]:
+    """Every module of the project, and every name that one sets."""
+    found = list(project.names)
+    for name in project.names:
+        module = project.source(name)
+        found += [f"{name}.{unit}" for unit in module.units] if module else []
+    return found
+
+
 class _Search:
     def __init__(self, project: Project) -> None:
         self._project = project

@@ -12,7 +12,7 @@ from filiera.dimensions.modules import Import, Module, Statement, at_import
 from filiera.dimensions.names import chains, global_reads, spelled_out
 from filiera.dimensions.project import Project
 from filiera.dimensions.quiet import Quiet
-from filiera.dimensions.resolve import Found, offers, resolve, resolve_dotted
+from filiera.dimensions.resolve import Found, names_something, offers, resolve, resolve_dotted
 from filiera.dimensions.shape import shape, without_definition
 
 
@@ -179,7 +179,7 @@ class Walk:
     # ---- the order of what runs at import
 
     def _mark(self, module: Module, statement: Statement, label: str) -> None:
-        if label == "effect" or _is_live(statement.node):
+        if label == "effect" or len(module.units[label]) > 1 or _is_live(statement.node):
             self._live[module.name].setdefault(statement.position, set()).add(label)
 
     def _put_in_order(self, name: str) -> None:
@@ -190,7 +190,8 @@ class Walk:
         labels = [(position, "+".join(sorted(found))) for position, found in self._live[name].items()]
         stirring = [(i.position, f"import {i.loaded}") for i in module.loads if self._stirs(i)]
         texts = [text for _, text in sorted({*labels, *stirring})]
-        changing = bool(stirring) or any("effect" in text for text in texts) or len(set(texts)) < len(texts)
+        marked = {label for found in self._live[name].values() for label in found}
+        changing = bool(stirring) or "effect" in marked or any(len(module.units[unit]) > 1 for unit in marked)
         if changing and len(texts) > 1:
             self.order[name] = _hash(texts)
 
@@ -237,11 +238,9 @@ class Walk:
 
     def _follow_text(self, text: str) -> None:
         """A text that is the name of a module, or of something in it."""
-        home, _, last = text.rpartition(".")
-        module = self._project.source(home) if home else None
         if self._project.module(text) is not None:
             self._take_whole(text)
-        elif module is not None and (last in module.units or last in module.imports):
+        elif names_something(self._project, text):
             self._follow(resolve_dotted(self._project, text), told=False)
 
 
