@@ -42,7 +42,8 @@ def edit(
 ) -> Edit:
     """Replace `old` by `new`, once, in one file."""
     text = files[path]
-    assert isinstance(text, str) and text.count(old) >= 1, f"{construct}: the edit must apply"
+    assert isinstance(text, str)
+    assert text.count(old) >= 1, f"{construct}: the edit must apply"
     after = {**files, path: text.replace(old, new, 1)}
     return Edit(name or construct, construct, files, after, reruns, coarse, flags, asset, uses)
 

@@ -24,12 +24,16 @@ STARS = {
     "two.py": "__all__ = []\n\ndef scale(x):\n    return x * 2\n\ndef round(x):\n    return x\n",
 }
 FALLBACK = {
-    "pipeline.py": pipeline("try:\n    from quick import go\nexcept ImportError:\n    from slow import go", "go(scada)"),
+    "pipeline.py": pipeline(
+        "try:\n    from quick import go\nexcept ImportError:\n    from slow import go", "go(scada)"
+    ),
     "quick.py": "def go(x):\n    return x + 1\n",
     "slow.py": "def go(x):\n    return x + 2\n",
 }
 SWITCHED = {
-    "pipeline.py": pipeline("FAST = True\nif FAST:\n    from quick import go\nelse:\n    from slow import go", "go(scada)"),
+    "pipeline.py": pipeline(
+        "FAST = True\nif FAST:\n    from quick import go\nelse:\n    from slow import go", "go(scada)"
+    ),
     "quick.py": "def go(x):\n    return x + 1\n",
     "slow.py": "def go(x):\n    return x + 2\n",
 }
@@ -53,7 +57,8 @@ BY_PATH = {
 }
 LOCAL_TWICE = {
     "pipeline.py": pipeline(
-        "", "pick(scada)\n\ndef pick(x):\n    if x > 0:\n        from one import go\n    else:\n        from two import go\n    return go(x)"
+        "",
+        "pick(scada)\n\ndef pick(x):\n    if x > 0:\n        from one import go\n    else:\n        from two import go\n    return go(x)",
     ),
     "one.py": "def go(x):\n    return x + 1\n",
     "two.py": "def go(x):\n    return x + 2\n",

@@ -9,7 +9,7 @@ CONFIG = {
     "config.py": "class Config:\n    rate = 1\n\nCONFIG = Config()\n",
     "third.py": "from config import CONFIG\nCONFIG.rate = 2\nIDLE = 1\n",
 }
-SHAPES = '''
+SHAPES = """
 class Meta(type):
     def __getitem__(cls, item):
         return item + 1
@@ -54,54 +54,96 @@ class New(Old):
 
 
 Old.size = 5
-'''
-CLASSES = {"pipeline.py": pipeline(
-    "from shapes import Box, New", "(New().grow(scada), New() + scada, New().width, New.still(scada), New().length, Box[1])"),
-    "shapes.py": SHAPES}
+"""
+CLASSES = {
+    "pipeline.py": pipeline(
+        "from shapes import Box, New",
+        "(New().grow(scada), New() + scada, New().width, New.still(scada), New().length, Box[1])",
+    ),
+    "shapes.py": SHAPES,
+}
 MONKEY = {
     "pipeline.py": pipeline("import helpers\nimport patches", "helpers.scale(scada)"),
     "helpers.py": "def scale(x):\n    return x\n",
     "patches.py": "import helpers\n\ndef better(x):\n    return x * 3\n\nhelpers.scale = better\nsetattr(helpers, 'other', 1)\n",
 }
-BY_SETATTR = {**MONKEY, "patches.py": "import helpers\n\nfor name, rate in {'scale': 3}.items():\n"
-              "    setattr(helpers, name, lambda x: x * rate)\n"}
+BY_SETATTR = {
+    **MONKEY,
+    "patches.py": "import helpers\n\nfor name, rate in {'scale': 3}.items():\n"
+    "    setattr(helpers, name, lambda x: x * rate)\n",
+}
 ALIAS = {"pipeline.py": pipeline("CONFIG = {'rate': 1}\nalias = CONFIG\nalias['rate'] = 2", "scada * CONFIG['rate']")}
 SHARED = {"pipeline.py": pipeline("a = b = []\na.append(2)", "scada * b[0]")}
-NESTED = {"pipeline.py": pipeline("BASE = {'rate': 1}\nALL = {'base': BASE}\nALL['base']['rate'] = 2", "scada * BASE['rate']")}
-BORG = {"pipeline.py": pipeline(
-    "class Borg:\n    shared = {}\n    def __init__(self):\n        self.__dict__ = self.shared\n\n"
-    "one = Borg()\nother = Borg()\none.rate = 2", "scada * other.rate")}
-SINGLE = {"pipeline.py": pipeline(
-    "ALL = []\nclass Item:\n    def __init__(self, rate):\n        ALL.append(rate)\n\nfirst = Item(2)", "scada * ALL[0]")}
-RETURNED = {"pipeline.py": pipeline("CFG = {}\ndef config():\n    return CFG\n\nconfig()['rate'] = 2", "scada * CFG['rate']")}
+NESTED = {
+    "pipeline.py": pipeline("BASE = {'rate': 1}\nALL = {'base': BASE}\nALL['base']['rate'] = 2", "scada * BASE['rate']")
+}
+BORG = {
+    "pipeline.py": pipeline(
+        "class Borg:\n    shared = {}\n    def __init__(self):\n        self.__dict__ = self.shared\n\n"
+        "one = Borg()\nother = Borg()\none.rate = 2",
+        "scada * other.rate",
+    )
+}
+SINGLE = {
+    "pipeline.py": pipeline(
+        "ALL = []\nclass Item:\n    def __init__(self, rate):\n        ALL.append(rate)\n\nfirst = Item(2)",
+        "scada * ALL[0]",
+    )
+}
+RETURNED = {
+    "pipeline.py": pipeline("CFG = {}\ndef config():\n    return CFG\n\nconfig()['rate'] = 2", "scada * CFG['rate']")
+}
 INIT = {"pipeline.py": pipeline("RATE = 1\ndef init():\n    global RATE\n    RATE = 2\n\ninit()", "scada * RATE")}
-INIT_BOUND = {"pipeline.py": pipeline("RATE = 1\ndef init():\n    global RATE\n    RATE = 2\n    return 0\n\nSTATE = init()", "scada * RATE")}
+INIT_BOUND = {
+    "pipeline.py": pipeline(
+        "RATE = 1\ndef init():\n    global RATE\n    RATE = 2\n    return 0\n\nSTATE = init()", "scada * RATE"
+    )
+}
 ONLY_GLOBAL = {
     "pipeline.py": pipeline("import other", "scada * other.RATE"),
     "other.py": "def init():\n    global RATE\n    RATE = 2\n\ninit()\n",
 }
 ORDER = {"pipeline.py": pipeline("A = [1]\nA.append(2)\nB = list(A)", "(scada, B)")}
-FILLED = {"pipeline.py": pipeline("def fill(d):\n    d['rate'] = 2\n    return d\n\nCFG = {}\nSPARE = fill(CFG)", "scada * CFG['rate']")}
+FILLED = {
+    "pipeline.py": pipeline(
+        "def fill(d):\n    d['rate'] = 2\n    return d\n\nCFG = {}\nSPARE = fill(CFG)", "scada * CFG['rate']"
+    )
+}
 LOOP = {"pipeline.py": pipeline("TABLE = {}\nfor k in range(3):\n    TABLE[k] = k * 2", "scada * TABLE[2]")}
 DATA = {
     "pipeline.py": pipeline("from data import LIMITS", "scada + LIMITS['low']"),
     "data.py": "LIMITS = {\n    'low': 1,\n    'high': 9,\n}\nOTHER = [1, 2]\n",
 }
-DATACLASS = {"pipeline.py": pipeline(
-    "from dataclasses import dataclass, field\nSTART = 3\n@dataclass\nclass Item:\n    rate: int = 2\n"
-    "    more: list = field(default_factory=lambda: [START])", "(scada, Item())")}
-ENUM = {"pipeline.py": pipeline("from enum import Enum\nclass Level(Enum):\n    LOW = 1\n    HIGH = 2", "(scada, Level.LOW.value)")}
+DATACLASS = {
+    "pipeline.py": pipeline(
+        "from dataclasses import dataclass, field\nSTART = 3\n@dataclass\nclass Item:\n    rate: int = 2\n"
+        "    more: list = field(default_factory=lambda: [START])",
+        "(scada, Item())",
+    )
+}
+ENUM = {
+    "pipeline.py": pipeline(
+        "from enum import Enum\nclass Level(Enum):\n    LOW = 1\n    HIGH = 2", "(scada, Level.LOW.value)"
+    )
+}
 TUPLE = {"pipeline.py": pipeline("LOW, HIGH = 1, 9\nSPARE = 3", "scada + HIGH")}
-HINTS = {"pipeline.py": pipeline(
-    "from typing import get_type_hints\nLevel = int\ndef f(x: 'Level'):\n    return x", "(scada, get_type_hints(f))")}
+HINTS = {
+    "pipeline.py": pipeline(
+        "from typing import get_type_hints\nLevel = int\ndef f(x: 'Level'):\n    return x", "(scada, get_type_hints(f))"
+    )
+}
 PROPERTY = {
     "pipeline.py": pipeline("from models import Pump", "Pump(scada).power"),
     "models.py": "from units import Field\n\nclass Pump:\n    power = Field(2)\n    def __init__(self, x):\n        self.x = x\n",
     "units.py": "class Field:\n    def __init__(self, rate):\n        self.rate = rate\n    def __get__(self, item, owner):\n"
     "        return item.x * self.rate\n",
 }
-LOGGED = {"pipeline.py": pipeline(
-    "import logging\nLOG = logging.getLogger('x')\nLOG.setLevel(30)\n\ndef unused():\n    LOG.info('hello')", "scada")}
+LOGGED = {
+    "pipeline.py": pipeline(
+        "import logging\nLOG = logging.getLogger('x')\nLOG.setLevel(30)\n\ndef unused():\n    LOG.info('hello')",
+        "scada",
+    )
+}
 
 EDITS = (
     edit("instance that a third module changes", CONFIG, "third.py", "rate = 2", "rate = 3", reruns=True),

@@ -51,7 +51,9 @@ STRANGE = {
 STRANGE_BASE = {
     "pipeline.py": pipeline("import ops\nimport zoo", "[k().go(scada) for k in zoo.Animal.ALL]"),
     "ops.py": "import zoo\n\nclass Cat(zoo.Animal):\n    def go(self, x):\n        return x + 1\n",
-    **library("zoo", "1.0", "class Animal:\n    ALL = []\n    def __init_subclass__(cls):\n        Animal.ALL.append(cls)\n"),
+    **library(
+        "zoo", "1.0", "class Animal:\n    ALL = []\n    def __init_subclass__(cls):\n        Animal.ALL.append(cls)\n"
+    ),
 }
 META = {
     "pipeline.py": pipeline("import ops\nfrom base import ALL", "[k().go(scada) for k in ALL]"),
@@ -79,7 +81,9 @@ SIDE = {
     "helpers.py": "from style import THEME\n\ndef go(x):\n    return x * THEME['size']\n",
 }
 EXPRESSION = {
-    "pipeline.py": pipeline("from dag import Step, ALL\nfirst = Step('a')\nlast = Step('b')\nfirst >> last", "(scada, ALL)"),
+    "pipeline.py": pipeline(
+        "from dag import Step, ALL\nfirst = Step('a')\nlast = Step('b')\nfirst >> last", "(scada, ALL)"
+    ),
     "dag.py": "ALL = []\n\nclass Step:\n    def __init__(self, name):\n        self.name = name\n    def __rshift__(self, other):\n"
     "        ALL.append((self.name, other.name))\n        return other\n",
 }

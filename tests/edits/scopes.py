@@ -4,22 +4,44 @@ from __future__ import annotations
 
 from edits.edit import Edit, edit, pipeline
 
-GUARD = {"pipeline.py": pipeline("RATE = 1\nif __name__ == '__main__':\n    RATE = 5\nelse:\n    RATE = 2", "scada * RATE")}
+GUARD = {
+    "pipeline.py": pipeline("RATE = 1\nif __name__ == '__main__':\n    RATE = 5\nelse:\n    RATE = 2", "scada * RATE")
+}
 NOT_GUARD = {"pipeline.py": pipeline("RATE = 1\nif __name__ != '__main__':\n    RATE = 2", "scada * RATE")}
-MATCH = {"pipeline.py": pipeline(
-    "SETTING = {'rate': 2, 'size': 3}\nmatch SETTING:\n    case {'rate': rate, **others}:\n        pass", "(scada * rate, others)")}
-IN_MATCH = {"pipeline.py": pipeline(
-    "ZERO = 7\ndef f(x):\n    match x:\n        case 0:\n            return ZERO\n        case _:\n            return x", "f(scada)")}
+MATCH = {
+    "pipeline.py": pipeline(
+        "SETTING = {'rate': 2, 'size': 3}\nmatch SETTING:\n    case {'rate': rate, **others}:\n        pass",
+        "(scada * rate, others)",
+    )
+}
+IN_MATCH = {
+    "pipeline.py": pipeline(
+        "ZERO = 7\ndef f(x):\n    match x:\n        case 0:\n            return ZERO\n        case _:\n            return x",
+        "f(scada)",
+    )
+}
 WALRUS = {"pipeline.py": pipeline("SPARE = (RATE := 2) + 1", "scada * RATE")}
 COMPREHENSION = {"pipeline.py": pipeline("rate = 2\nx = 9", "[scada * rate for x in range(2)]")}
 CLASS_SCOPE = {"pipeline.py": pipeline("rate = 2\nclass Config:\n    rate = rate\n    size = 1", "scada * Config.rate")}
-CONDITION = {"pipeline.py": pipeline(
-    "import sys\nif sys.maxsize > 1:\n    def go(x):\n        return x + 1\nelse:\n    def go(x):\n        return x + 2\n\n"
-    "if sys.maxsize > 1:\n    def idle(x):\n        return x + 3", "go(scada)")}
+CONDITION = {
+    "pipeline.py": pipeline(
+        "import sys\nif sys.maxsize > 1:\n    def go(x):\n        return x + 1\nelse:\n    def go(x):\n        return x + 2\n\n"
+        "if sys.maxsize > 1:\n    def idle(x):\n        return x + 3",
+        "go(scada)",
+    )
+}
 TRY = {"pipeline.py": pipeline("try:\n    RATE = int('x')\nexcept ValueError as error:\n    RATE = 2", "scada * RATE")}
-WITH = {"pipeline.py": pipeline("import contextlib\nwith contextlib.suppress(ValueError):\n    RATE = 2", "scada * RATE")}
-ASYNC = {"pipeline.py": "import filiera as fl\n\nasync def load(x):\n    return x + 1\n\n@fl.table\nasync def features(scada):\n    return await load(scada)\n"}
-NESTED = {"pipeline.py": pipeline("RATE = 2\ndef outer(x):\n    def inner():\n        return x * RATE\n    return inner()", "outer(scada)")}
+WITH = {
+    "pipeline.py": pipeline("import contextlib\nwith contextlib.suppress(ValueError):\n    RATE = 2", "scada * RATE")
+}
+ASYNC = {
+    "pipeline.py": "import filiera as fl\n\nasync def load(x):\n    return x + 1\n\n@fl.table\nasync def features(scada):\n    return await load(scada)\n"
+}
+NESTED = {
+    "pipeline.py": pipeline(
+        "RATE = 2\ndef outer(x):\n    def inner():\n        return x * RATE\n    return inner()", "outer(scada)"
+    )
+}
 HIDDEN = {"pipeline.py": pipeline("RATE = 2\ndef f(x, RATE=3):\n    return x * RATE", "f(scada)")}
 FSTRING = {"pipeline.py": pipeline("UNIT = 'kW'", "f'{scada:>{len(UNIT)}} {UNIT!r}'")}
 QUOTES = {"pipeline.py": pipeline("", "f'''{scada} {\"a\" 'b'}'''")}
@@ -29,17 +51,37 @@ ATTRIBUTE_TEXT = {"pipeline.py": pipeline("class C:\n    size = 1\n    'The size
 LOCAL_HINT = {"pipeline.py": pipeline("def f(x):\n    y: int = x\n    return y", "f(scada)")}
 SIGNATURE = {"pipeline.py": pipeline("def f(x: int) -> int:\n    return x", "f(scada)")}
 ALIAS = {"pipeline.py": pipeline("from typing import Union\nNumber = Union[int, float]", "(scada, Number)")}
-PARTIAL = {"pipeline.py": pipeline("from functools import partial\ndef f(rate, x):\n    return rate * x\ntwice = partial(f, 2)", "twice(scada)")}
-CAPTURED = {"pipeline.py": pipeline("RATE = 2\ndef make(rate):\n    return lambda x: x * rate\nf = make(RATE)", "f(scada)")}
-FACTORY = {"pipeline.py": "import filiera as fl\n\ndef make(rate):\n    def inner(scada):\n        return scada * rate\n    return inner\n\n"
-           "features = fl.table(make(2))\nother = fl.table(make(5))\n"}
-MUTABLE_DEFAULT = {"pipeline.py": pipeline("LIMITS = [1]\nLIMITS.append(2)\ndef f(x, limits=LIMITS):\n    return x + sum(limits)", "f(scada)")}
+PARTIAL = {
+    "pipeline.py": pipeline(
+        "from functools import partial\ndef f(rate, x):\n    return rate * x\ntwice = partial(f, 2)", "twice(scada)"
+    )
+}
+CAPTURED = {
+    "pipeline.py": pipeline("RATE = 2\ndef make(rate):\n    return lambda x: x * rate\nf = make(RATE)", "f(scada)")
+}
+FACTORY = {
+    "pipeline.py": "import filiera as fl\n\ndef make(rate):\n    def inner(scada):\n        return scada * rate\n    return inner\n\n"
+    "features = fl.table(make(2))\nother = fl.table(make(5))\n"
+}
+MUTABLE_DEFAULT = {
+    "pipeline.py": pipeline(
+        "LIMITS = [1]\nLIMITS.append(2)\ndef f(x, limits=LIMITS):\n    return x + sum(limits)", "f(scada)"
+    )
+}
 KEYWORD = {"pipeline.py": pipeline("def f(x, *, rate=2):\n    return x * rate", "f(scada)")}
 LAMBDA_DEFAULT = {"pipeline.py": pipeline("RATE = 2\nf = lambda x, r=RATE: x * r", "f(scada)")}
 REDEFINED = {"pipeline.py": pipeline("def f(x):\n    return x + 1\n\ndef f(x):\n    return x + 2", "f(scada)")}
-GENERATOR = {"pipeline.py": pipeline("STEPS = 2\ndef steps(x):\n    for k in range(STEPS):\n        yield x + k", "list(steps(scada))")}
-ASSETS = {"pipeline.py": "import filiera as fl\nRATE = 2\n\n@fl.table\ndef other(scada):\n    return scada * RATE\n\n@fl.table\ndef features(scada):\n    return scada\n"}
-CALLS_ASSET = {"pipeline.py": "import filiera as fl\n\n@fl.table\ndef other(scada, *, rate=2):\n    return scada * rate\n\n@fl.table\ndef features(scada):\n    return other(scada)\n"}
+GENERATOR = {
+    "pipeline.py": pipeline(
+        "STEPS = 2\ndef steps(x):\n    for k in range(STEPS):\n        yield x + k", "list(steps(scada))"
+    )
+}
+ASSETS = {
+    "pipeline.py": "import filiera as fl\nRATE = 2\n\n@fl.table\ndef other(scada):\n    return scada * RATE\n\n@fl.table\ndef features(scada):\n    return scada\n"
+}
+CALLS_ASSET = {
+    "pipeline.py": "import filiera as fl\n\n@fl.table\ndef other(scada, *, rate=2):\n    return scada * rate\n\n@fl.table\ndef features(scada):\n    return other(scada)\n"
+}
 
 EDITS = (
     edit("body of a main guard", GUARD, "pipeline.py", "RATE = 5", "RATE = 6", reruns=False),

@@ -13,9 +13,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from edits import dynamic, first, imports, objects, outside, registries, scopes
 from edits.edit import Edit, Files, write
-
 from filiera.dimensions.closure import Closure, Closures
 from filiera.dimensions.libraries import installed, required
 from filiera.dimensions.project import Project
@@ -54,6 +54,8 @@ def test_an_asset_runs_again_exactly_when_its_result_may_differ(tmp_path: Path, 
     if edit.reruns:
         assert before.digest != after.digest, "stale"
     else:
-        assert (before.digest != after.digest) == bool(edit.coarse), "needless" if not edit.coarse else "no longer coarse"
+        assert (before.digest != after.digest) == bool(edit.coarse), (
+            "needless" if not edit.coarse else "no longer coarse"
+        )
     assert set(edit.flags) <= set(after.flags)
     assert set(edit.variables) <= set(after.variables)

@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from filiera.digest import digest_json
+from filiera.dimensions.notebooks import with_notebooks
 from filiera.errors import IntegrityError, UsageError
 
-#: Files that belong to the code: modules, compiled extensions, and the lock that says which libraries they need.
-SUFFIXES = frozenset({".py", ".so", ".pyd"})
+#: Files that may belong to the code: modules, compiled extensions, notebooks; and the lock of the libraries.
+SUFFIXES = frozenset({".py", ".so", ".pyd", ".ipynb"})
 LOCKS = frozenset({"uv.lock", "pylock.toml", "requirements.txt", "poetry.lock", "pdm.lock"})
 MAX_BYTES = 64 << 20
 
@@ -65,12 +66,14 @@ class Bundle:
 
 
 def collect_bundle(root: Path) -> Bundle:
-    """Read the code below `root`.
+    """Read the code below `root`; a notebook that is the pipeline, or that code imports, becomes a module.
 
     Raises:
         UsageError: more than 64 MiB of code, which is nearly always data or a virtual environment by mistake.
+        CodeError: there are both a pipeline.py and a pipeline.ipynb, or a notebook cannot be a module.
     """
-    files = tuple((path.relative_to(root).as_posix(), path.read_bytes()) for path in code_files(root))
+    found = {path.relative_to(root).as_posix(): path.read_bytes() for path in code_files(root)}
+    files = tuple(sorted(with_notebooks(found).items()))
     total = sum(len(content) for _, content in files)
     if total > MAX_BYTES:
         raise UsageError(
@@ -105,7 +108,7 @@ def open_bundle(payload: bytes, digest: str) -> Bundle:
 
 
 def code_files(root: Path) -> Iterator[Path]:
-    """Code files below `root` in path order; hidden folders, caches and virtual environments are left out."""
+    """Files below `root` that may be code, in path order, without hidden folders, caches and environments."""
     found: list[Path] = []
     for folder, names, files in os.walk(root):
         names[:] = [name for name in names if not _skipped(Path(folder) / name)]

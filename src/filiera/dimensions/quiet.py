@@ -7,7 +7,7 @@ not is quiet: it belongs to whatever reaches a name that it binds or changes. Wh
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from filiera.dimensions.known import CHANGING, CHANGING_BUILTINS, FRESH, QUIET_LIBRARIES, READ_ONLY
@@ -137,7 +137,7 @@ class Quiet:
         home = self._project.source(unit.module)
         if home is None:
             return Conduct(loud=True)
-        if unit.rest and not _defines(home, unit.name):
+        if unit.rest and not _defines(home, unit.name, ast.ClassDef):
             looks = unit.rest[-1] in READ_ONLY and unit.rest[-1] not in self._project.methods
             owned = (
                 statement is not None and home is module and self._owns(module, statement, unit.name, len(unit.rest))
@@ -181,7 +181,7 @@ class Quiet:
         """What running a function, or any method of a class, may change."""
         local, fresh = _locals(node)
         mutates = reads = False
-        for item in ast.walk(node):
+        for item in _inside(node):
             if isinstance(item, ast.Global) or (
                 isinstance(item, ast.Import | ast.ImportFrom) and self._loads(module, item)
             ):
@@ -299,9 +299,10 @@ def _top_is_quiet(dotted: str) -> bool:
     return top in ("builtins", "filiera") or is_standard(top) or top in QUIET_LIBRARIES
 
 
-def _defines(module: Module, name: str) -> bool:
+def _defines(module: Module, name: str, kind: type[ast.stmt] | None = None) -> bool:
+    """Whether a name stands for a function or class that is defined here."""
     found = module.units.get(name, [])
-    return bool(found) and all(isinstance(s.node, Definition) for s in found)
+    return bool(found) and all(isinstance(s.node, kind or Definition) for s in found)
 
 
 def _is_constant(module: Module, name: str) -> bool:
@@ -328,6 +329,13 @@ def _class_names(node: ast.AST) -> set[str]:
                 found |= {n.id for n in at_import(part) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
                 found |= {part.name} if isinstance(part, Definition) else set()
     return found
+
+
+def _inside(node: ast.AST) -> Iterator[ast.AST]:
+    """Everything that runs when a function is called, or a method of a class: not what decorates it."""
+    for part in ast.iter_child_nodes(node):
+        if part not in getattr(node, "decorator_list", ()):
+            yield from ast.walk(part)
 
 
 def _locals(node: ast.AST) -> tuple[frozenset[str], frozenset[str]]:

@@ -85,7 +85,7 @@ class Walk:
             for item in items:
                 self._import(item)
         for star in stars:
-            self._take_whole(star) if self._project.module(star) is not None else self._library(star)
+            self._take_star(star)
         reads = global_reads(node)
         for chain in chains(node):
             if chain[0] in reads or chain[0] in local:  # else a parameter or a variable of a function
@@ -117,6 +117,14 @@ class Walk:
         self._work += [(name, unit) for unit in module.units]
         for imported in module.imports:
             self._follow(resolve(self._project, module, [imported]), told=False)
+        for _, star in module.stars:
+            self._take_star(star)
+
+    def _take_star(self, star: str) -> None:
+        if self._project.module(star) is not None:
+            self._take_whole(star)
+        else:
+            self._library(star)
 
     def _take_all(self, names: Iterable[str]) -> None:
         for name in names:

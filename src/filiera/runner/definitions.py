@@ -16,6 +16,7 @@ from typing import Any
 
 from filiera.authoring import ATTRIBUTE
 from filiera.errors import CodeError
+from filiera.runner.notebook import place
 
 PIPELINE = "pipeline"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
@@ -46,7 +47,10 @@ def load_pipeline(root: Path) -> ModuleType:
         CodeError: there is none, it is no Python, or its import fails; with file and line.
     """
     if not (root / f"{PIPELINE}.py").is_file() and not (root / PIPELINE / "__init__.py").is_file():
-        raise CodeError("code.no_pipeline", "the project has no pipeline.py", next="write one; see docs/quickstart.md")
+        raise CodeError(
+            "code.no_pipeline", "the project has no pipeline.py or pipeline.ipynb",
+            next="write one; see docs/quickstart.md",
+        )  # fmt: skip
     try:
         return importlib.import_module(PIPELINE)
     except CodeError as error:
@@ -59,7 +63,7 @@ def load_pipeline(root: Path) -> ModuleType:
             where=_place(root, error),
         ) from error
     except SyntaxError as error:
-        where = f"{Path(error.filename or PIPELINE).name}:{error.lineno}"
+        where = place(root, error.filename or PIPELINE, error.lineno)
         raise CodeError("code.syntax_error", error.msg, where=where, next="mend the line and run again") from error
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
@@ -76,7 +80,7 @@ def _place(root: Path, error: BaseException) -> str:
     frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).is_relative_to(root)]
     if not frames:
         return "pipeline.py"
-    return f"{Path(frames[-1].filename).relative_to(root).as_posix()}:{frames[-1].lineno}"
+    return place(root, frames[-1].filename, frames[-1].lineno)
 
 
 def definitions(module: ModuleType, sources: Mapping[str, Any]) -> dict[str, Defined]:
@@ -112,5 +116,5 @@ def definitions(module: ModuleType, sources: Mapping[str, Any]) -> dict[str, Def
 
 def where_of(function: Callable[..., Any]) -> str:
     """File and line of a definition."""
-    path = Path(inspect.getsourcefile(function) or PIPELINE).name
-    return f"{path}:{function.__code__.co_firstlineno}"
+    path = inspect.getsourcefile(function) or PIPELINE
+    return place(Path(path).parent, path, function.__code__.co_firstlineno)
