@@ -34,7 +34,7 @@ class TableDefinition:
     partition: str | None
     lookback_us: int
     key: tuple[str, ...] | None
-    uses: tuple[str, ...]  #: what dynamic code reaches; empty = anything
+    uses: tuple[str, ...] = ()  #: what dynamic code reaches; empty = anything
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +48,7 @@ class ModelDefinition:
     score: str
     seed: int
     order: str
-    uses: tuple[str, ...]
+    uses: tuple[str, ...] = ()
 
 
 class Model:

@@ -15,6 +15,7 @@ from filiera.core.plan import Plan, Step
 from filiera.core.trace import Trace
 from filiera.dimensions.compare import compare
 from filiera.dimensions.context import Context
+from filiera.dimensions.flags import sentence
 from filiera.errors import NotFoundError, nearest
 from filiera.ledger import environments, snapshots, studies, traces
 from filiera.ledger.journal import Connection
@@ -60,6 +61,7 @@ def _standing(connection: Connection, trace: Trace, context: Context) -> dict[st
         "units": sorted(code.get("units", {})),
         "libraries": dict(code.get("libraries", {})),
         "flags": list(code.get("flags", [])),
+        "variables": list(code.get("variables", [])),
         "settings": manifest.get("settings", {}),
     }
 
@@ -183,8 +185,9 @@ def _why_lines(answer: Mapping[str, Any]) -> Iterator[str]:
         yield f"  code    {', '.join(stands['units'])}"
     if stands["libraries"]:
         yield f"  with    {', '.join(f'{name} {version}' for name, version in sorted(stands['libraries'].items()))}"
-    for flag in stands["flags"]:
-        yield f"  flag    {flag}"
+    if stands["variables"]:
+        yield f"  reads   {', '.join(stands['variables'])} of the environment"
+    yield from (f"  note    it {sentence(flag)}" for flag in stands["flags"])
     yield f"  trace   {stands['trace']}, key {stands['key'].removeprefix('sha256:')[:12]}"
 
 

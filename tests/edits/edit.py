@@ -8,6 +8,7 @@ from pathlib import Path
 
 Files = Mapping[str, str | bytes]
 SITE = "site/"  #: files that begin so lie outside the project, as an installed library does
+PATH = "path/"  #: and these in a folder on the module path, as a package that is installed as editable does
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def write(folder: Path, files: Files) -> tuple[Path, Path]:
     root, site = folder / "project", folder / "site"
     site.mkdir(parents=True)
     for name, content in files.items():
-        path = site / name.removeprefix(SITE) if name.startswith(SITE) else root / name
+        path = folder / name if name.startswith((SITE, PATH)) else root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return root, site

@@ -16,7 +16,7 @@ INPUTS = (0, 1, -3, 7.5)
 
 
 def results(folder: str, asset: str) -> list[str]:
-    sys.path[:0] = [f"{folder}/project", f"{folder}/site"]
+    sys.path[:0] = [f"{folder}/project", f"{folder}/site", f"{folder}/path"]
     sys.dont_write_bytecode = True
     os.chdir(f"{folder}/project")
     function = getattr(importlib.import_module("pipeline"), asset)

@@ -91,9 +91,9 @@ def _other(construct: str, path: str, old: str, new: str) -> Edit:
 
 
 EDITS = (
-    _same("comment", "pipeline.py", "RATE = 0.1", "RATE = 0.1  # tuned"),
-    _same("docstring", "pipeline.py", '"""Doc."""', '"""Another doc."""'),
-    _same("layout", "pipeline.py", "return scale(x) + RATE + n", "return (scale(x)\n            + RATE + n)"),
+    _same("comment", "pipeline.py", "    value = used", "    # all of it\n    value = used"),
+    _same("docstring", "pipeline.py", '"""The features."""', '"""All features."""'),
+    _same("layout", "pipeline.py", "return value + MODELS", "return value +\\\n        MODELS"),
     _same("blank lines", "pipeline.py", "def unused(x):", "\n\n\n\ndef unused(x):"),
     _same("unrelated function", "pipeline.py", "return x - 1", "return x - 2"),
     _same("unrelated constant", "pipeline.py", "OTHER = 7", "OTHER = 8"),

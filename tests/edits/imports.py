@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edits.edit import SITE, Edit, edit, library, pipeline
+from edits.edit import PATH, SITE, Edit, edit, library, pipeline
 
 HELPERS = "RATE = 2\n\ndef scale(x):\n    return x * RATE\n\ndef shift(x):\n    return x + 1\n"
 TWO = {"helpers.py": HELPERS}
@@ -83,6 +83,13 @@ SHARED = {
     f"{SITE}plant/two.py": "def go(x):\n    return x + 1\n",
     f"{SITE}plant_two-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: plant-two\nVersion: 1.0\n",
     f"{SITE}plant_two-1.0.dist-info/RECORD": "plant/two.py,,\n",
+}
+
+BESIDE = {
+    "pipeline.py": pipeline("from plantlib.tools import go\nimport plantlib", "go(scada)"),
+    f"{PATH}plantlib/__init__.py": "",
+    f"{PATH}plantlib/tools.py": "from .inner import RATE\n\ndef go(x):\n    return x * RATE\n\ndef idle(x):\n    return x\n",
+    f"{PATH}plantlib/inner.py": "RATE = 2\n",
 }
 
 
@@ -169,5 +176,7 @@ EDITS = (
              f"{SITE}plant/two.py": "def go(x):\n    return x + 2\n",
              f"{SITE}plant_two-2.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: plant-two\nVersion: 2.0\n",
              f"{SITE}plant_two-2.0.dist-info/RECORD": "plant/two.py,,\n"}), reruns=True),
+    edit("package that is installed as editable", BESIDE, f"{PATH}plantlib/inner.py", "RATE = 2", "RATE = 3", reruns=True),
+    edit("unrelated function of an editable package", BESIDE, f"{PATH}plantlib/tools.py", "return x\n", "return 0\n", reruns=False),
     Edit("module that hides an installed one", "outside libraries", GAUGE, {**GAUGE, "gauge.py": "def level():\n    return 9\n"}, reruns=True),
 )  # fmt: skip

@@ -17,7 +17,7 @@ import pytest
 from edits import dynamic, first, imports, objects, outside, registries, scopes
 from edits.edit import Edit, Files, write
 from filiera.dimensions.closure import Closure, Closures
-from filiera.dimensions.libraries import installed, required
+from filiera.dimensions.libraries import installed, required, source_of
 from filiera.dimensions.project import Project
 
 EDITS = tuple(e for part in (first, imports, objects, registries, scopes, dynamic, outside) for e in part.EDITS)
@@ -25,8 +25,10 @@ EDITS = tuple(e for part in (first, imports, objects, registries, scopes, dynami
 
 def closure(folder: Path, files: Files, edit: Edit) -> Closure:
     root, site = write(folder, files)
-    project = Project(root, installed([str(site)]), required([str(site)]))
-    return Closures(project).of("pipeline", edit.asset, uses=edit.uses)
+    project = Project(root, installed([str(site)]), required([str(site)]), source_of)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder / "path")
+        return Closures(project).of("pipeline", edit.asset, uses=edit.uses)
 
 
 def results(asset: str, *folders: Path) -> list[list[str]]:

@@ -20,9 +20,10 @@ _WITH_NAME = {
 
 def sentences(asset: str, flags: Iterable[str]) -> tuple[str, ...]:
     """One sentence a flag, such as `features: uses the module helpers as a value, so any change of it counts`."""
-    return tuple(f"{asset}: {_sentence(flag)}" for flag in flags)
+    return tuple(f"{asset}: {sentence(flag)}" for flag in flags)
 
 
-def _sentence(flag: str) -> str:
+def sentence(flag: str) -> str:
+    """What one flag means; a flag of an earlier release that nothing is known of as it is."""
     word, _, name = flag.partition(":")
-    return _SENTENCES.get(flag) or _WITH_NAME[word].format(name)
+    return _SENTENCES.get(flag) or _WITH_NAME.get(word, flag).format(name)

@@ -40,7 +40,7 @@ class Project:
         self._requirements = requirements or {}
         self._locate = locate or (lambda _: None)
         self._paths = self._index(root)
-        self._tops: dict[str, bool] = {}  # top-level modules that were looked for elsewhere, and whether found
+        self._looked = {""}  # top-level modules that were looked for elsewhere
         self._modules: dict[str, Module | bytes] = {}
 
     @property
@@ -109,16 +109,16 @@ class Project:
                     self._aliases.add(alias)
 
     def _look_elsewhere(self, top: str) -> None:
-        if top in self._tops or top in self._libraries or is_standard(top) or top in ("", "filiera"):
+        if top in self._looked or top in self._paths or top in self._libraries or is_standard(top) or top == "filiera":
             return
-        self._tops[top] = True
+        self._looked.add(top)
         path = self._locate(top)
         if path is None:
             return
         files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
         files += sorted(file for file in path.rglob("*") if file.suffix in COMPILED) if path.is_dir() else []
         for name, file in _named(path.parent, files):
-            self._paths.setdefault(name, file)
+            self._paths[name] = file
             self._aliases.add(name)
 
     def _load(self, name: str, path: Path | None) -> Module | bytes:

@@ -253,8 +253,8 @@ class Walk:
 
 
 def _is_plain(item: Import, name: str) -> bool:
-    """`import numpy`: the name says it all."""
-    return item.name is None and item.module == name
+    """`import numpy`: the name says it all; so does what stands for filiera."""
+    return item.module.split(".")[0] == "filiera" or (item.name is None and item.module == name)
 
 
 def _is_live(node: ast.AST) -> bool:

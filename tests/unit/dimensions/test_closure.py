@@ -204,7 +204,8 @@ def test_reprinting_the_whole_project_keeps_the_digest(tmp_path: Path) -> None:
 def test_hash_seeds_of_python_do_not_matter(tmp_path: Path) -> None:
     root = write(tmp_path, FILES)
     program = (
-        "import sys; from pathlib import Path; from filiera.dimensions.closure import Closures; from filiera.dimensions.project import Project;"
+        "import sys; from pathlib import Path; from filiera.dimensions.closure import Closures;"
+        "from filiera.dimensions.project import Project;"
         f"print(Closures(Project(Path(sys.argv[1]), {LIBRARIES!r})).of('pipeline', 'features').digest)"
     )
     found = {
