@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from edits import dynamic, first, imports, objects, outside, registries, scopes
+from edits import dynamic, first, imports, objects, outside, probes, registries, scopes
 from edits.edit import Edit, Files, write
 from filiera.dimensions.closure import Closure, Closures
 from filiera.dimensions.libraries import installed, required, source_of
 from filiera.dimensions.project import Project
 
-EDITS = tuple(e for part in (first, imports, objects, registries, scopes, dynamic, outside) for e in part.EDITS)
+EDITS = tuple(e for part in (first, imports, objects, registries, scopes, dynamic, outside, probes) for e in part.EDITS)
 
 
 def closure(folder: Path, files: Files, edit: Edit) -> Closure:

@@ -54,6 +54,8 @@ def source_of(top: str) -> Path | None:
     if spec is None or not spec.origin or not spec.origin.endswith(".py"):
         return None
     path = Path(spec.origin)
+    if {"site-packages", "dist-packages"} & set(path.parts):  # installed, though by no distribution that is known
+        return None
     return path.parent if path.name == "__init__.py" else path
 
 

@@ -10,7 +10,7 @@ import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from filiera.dimensions.known import CHANGING, CHANGING_BUILTINS, FRESH, QUIET_LIBRARIES, READ_ONLY
+from filiera.dimensions.known import CHANGING, CHANGING_BUILTINS, FRESH, QUIET_LIBRARIES, READ_ONLY, SEEDED
 from filiera.dimensions.libraries import is_standard
 from filiera.dimensions.modules import Definition, Module, Statement, at_import, chain_of, root_of
 from filiera.dimensions.project import Project
@@ -48,21 +48,24 @@ class Quiet:
         result = node.value if isinstance(node, ast.Expr) else None
         if result is not None and not isinstance(result, ast.Call):
             return isinstance(result, _LOOKS)
-        inner = frozenset(_class_names(node))
+        inner = frozenset(_inner_names(node))
         return all(self._step(module, statement, item, inner, item is result) for item in at_import(node))
 
     def _step(self, module: Module, statement: Statement, item: ast.AST, inner: frozenset[str], dropped: bool) -> bool:
         if isinstance(item, ast.Attribute | ast.Subscript) and not isinstance(item.ctx, ast.Load):
-            root, depth = root_of(item)
-            return root in inner or self._owns(module, statement, root, depth)
+            return self._owns(module, statement, *root_of(item))
         if isinstance(item, ast.AugAssign) and isinstance(item.target, ast.Name):
-            return item.target.id in inner or self._owns(module, statement, item.target.id, 1)
+            return self._owns(module, statement, item.target.id, 1)
         if isinstance(item, ast.Call):
             return self._call(module, statement, item, inner, dropped)
         if isinstance(item, ast.withitem):
             return isinstance(item.context_expr, ast.Call)
+        if isinstance(item, ast.BinOp):
+            return not any(
+                isinstance(side, ast.Name) and self._is_made(module, side.id) for side in (item.left, item.right)
+            )
         if isinstance(item, Definition):
-            decorated = all(self._decorator(module, statement, each) for each in item.decorator_list)
+            decorated = all(self._decorator(module, statement, each, inner) for each in item.decorator_list)
             return decorated and (not isinstance(item, ast.ClassDef) or self._class(module, item))
         return True
 
@@ -95,12 +98,16 @@ class Quiet:
 
     # ---- calls
 
+    def _looks(self, method: str) -> bool:
+        """Whether a method only looks, whatever it belongs to."""
+        return method in READ_ONLY and method not in self._project.methods
+
     def _call(self, module: Module, statement: Statement, call: ast.Call, inner: frozenset[str], dropped: bool) -> bool:
         chain = chain_of(call.func)
         if not chain:
             return self._call_of_value(module, statement, call.func)
         if chain[0] in inner:
-            return True
+            return len(chain) == 1 or self._looks(chain[-1])
         found = resolve(self._project, module, chain)
         if found.whole or not (found.units or found.outside or module.origin(chain)):
             return False
@@ -119,7 +126,7 @@ class Quiet:
             return bool(chain_of(value.func))
         if not isinstance(value, ast.Attribute):
             return False
-        if value.attr in READ_ONLY and value.attr not in self._project.methods:
+        if self._looks(value.attr):
             return True
         base: ast.AST = value.value
         while isinstance(base, ast.Attribute | ast.Call):
@@ -138,7 +145,7 @@ class Quiet:
         if home is None:
             return Conduct(loud=True)
         if unit.rest and not _defines(home, unit.name, ast.ClassDef):
-            looks = unit.rest[-1] in READ_ONLY and unit.rest[-1] not in self._project.methods
+            looks = self._looks(unit.rest[-1])
             owned = (
                 statement is not None and home is module and self._owns(module, statement, unit.name, len(unit.rest))
             )
@@ -182,14 +189,14 @@ class Quiet:
         local, fresh = _locals(node)
         mutates = reads = False
         for item in _inside(node):
-            if isinstance(item, ast.Global) or (
-                isinstance(item, ast.Import | ast.ImportFrom) and self._loads(module, item)
-            ):
+            if isinstance(item, ast.Global) or self._loads(module, item):
                 return Conduct(loud=True)
             if isinstance(item, ast.Name) and item.id not in local and isinstance(item.ctx, ast.Load):
+                if self._is_loud(module, item.id):  # it may be called by whoever gets it
+                    return Conduct(loud=True)
                 reads = reads or self._is_data(module, item.id)
             root = _changed_root(item)
-            if root == "cls" or (root is not None and root not in local and root in module.units):
+            if root == "cls" or (root is not None and root not in local and self._is_data(module, root)):
                 return Conduct(loud=True)
             mutates = mutates or (root in local and root not in fresh and not _sets_itself(item, node))
             if isinstance(item, ast.Call) and not self._inner_call(module, item, local):
@@ -198,12 +205,13 @@ class Quiet:
 
     def _inner_call(self, module: Module, call: ast.Call, local: frozenset[str]) -> bool:
         chain = chain_of(call.func)
-        if not chain or chain[0] in local:
-            return True  # of a parameter or a result: what it was given is looked at where it is called
+        if not chain:
+            root, _ = root_of(call.func)
+            return root is None or root in local or not self._is_data(module, root)
+        if chain[0] in local:
+            return True  # a parameter or a result: what it was given is looked at where it is called
         found = resolve(self._project, module, chain)
-        if found.whole:
-            return False
-        if any(self._target(module, None, unit).loud for unit in found.units):
+        if found.whole or any(self._target(module, None, unit).loud for unit in found.units):
             return False
         outside = found.outside or ([] if found.units else module.origin(chain))
         return all(_library_is_quiet(name, dropped=False) for name in outside)
@@ -216,11 +224,17 @@ class Quiet:
                     continue
                 if mutates and self._is_data(module, item.id):
                     return False
-                for unit in resolve(self._project, module, [item.id]).units:
-                    home = self._project.source(unit.module)
-                    if home is not None and _defines(home, unit.name) and self._conduct_of(home, unit.name).loud:
-                        return False
+                if self._is_loud(module, item.id):
+                    return False
         return True
+
+    def _is_loud(self, module: Module, name: str) -> bool:
+        """Whether a name stands for a function or class of the project whose call may change something."""
+        for unit in resolve(self._project, module, [name]).units:
+            home = self._project.source(unit.module)
+            if home is not None and _defines(home, unit.name) and self._conduct_of(home, unit.name).loud:
+                return True
+        return False
 
     def _is_data(self, module: Module, name: str) -> bool:
         """Whether a name stands for an object of the project that can be changed."""
@@ -233,19 +247,34 @@ class Quiet:
                 return True
         return False
 
+    def _is_made(self, module: Module, name: str) -> bool:
+        """Whether a name stands for what code of the project made, whose operators may change something."""
+        for unit in resolve(self._project, module, [name]).units:
+            home = self._project.source(unit.module)
+            if home is None:
+                return True
+            values = [getattr(statement.node, "value", None) for statement in home.units.get(unit.name, [])]
+            made = [chain_of(value.func) for value in values if isinstance(value, ast.Call)]
+            if any(chain and resolve(self._project, home, chain).units for chain in made):
+                return self._conduct_of(home, unit.name).loud
+        return False
+
     def _loads(self, module: Module, node: ast.AST) -> bool:
+        """Whether an import statement runs modules of the project."""
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            return False
         names, stars = module.imports_of(node)
         loaded = [item.loaded for found in names.values() for item in found]
         return any(self._project.module(name) is not None for name in (*loaded, *stars))
 
     # ---- definitions
 
-    def _decorator(self, module: Module, statement: Statement, decorator: ast.expr) -> bool:
-        if module.is_own(decorator):
-            return True
+    def _decorator(self, module: Module, statement: Statement, decorator: ast.expr, inner: frozenset[str]) -> bool:
         chain = chain_of(decorator.func if isinstance(decorator, ast.Call) else decorator)
         if not chain:
             return False
+        if module.is_own(decorator) or (chain[0] in inner and chain[-1] in ("setter", "getter", "deleter")):
+            return True
         found = resolve(self._project, module, chain)
         if found.whole or not (found.units or found.outside or module.origin(chain)):
             return False
@@ -255,7 +284,9 @@ class Quiet:
 
     def _class(self, module: Module, node: ast.ClassDef) -> bool:
         """Whether making a class tells nobody: no metaclass or `__init_subclass__` of the project or of a stranger."""
-        for keyword in node.keywords:
+        names = [module.origin(chain_of(base)) for base in node.bases]
+        standard = all(found and all(is_standard(o.split(".")[0]) for o in found) for found in names)
+        for keyword in node.keywords if not standard or not node.bases else ():  # `class Row(TypedDict, total=False)`
             origins = module.origin(chain_of(keyword.value)) if keyword.arg == "metaclass" else []
             if not origins or not all(is_standard(origin.split(".")[0]) for origin in origins):
                 return False
@@ -291,6 +322,8 @@ def _library_is_quiet(dotted: str, dropped: bool) -> bool:
         return True
     if top == "builtins":
         return last not in CHANGING_BUILTINS
+    if dotted.startswith(("random.", "numpy.random.")):
+        return dotted in SEEDED  # the next draw depends on this one
     return not dropped and not CHANGING.match(last)
 
 
@@ -320,10 +353,12 @@ def _names(node: ast.AST) -> set[str]:
     return {item.id for item in at_import(node) if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Load)}
 
 
-def _class_names(node: ast.AST) -> set[str]:
-    """Names that class bodies below a statement set: they are no names of the module."""
+def _inner_names(node: ast.AST) -> set[str]:
+    """Names that class bodies and comprehensions below a statement set: they are no names of the module."""
     found: set[str] = set()
     for item in at_import(node):
+        if isinstance(item, ast.comprehension):
+            found |= {n.id for n in ast.walk(item.target) if isinstance(n, ast.Name)}
         if isinstance(item, ast.ClassDef):
             for part in item.body:
                 found |= {n.id for n in at_import(part) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
