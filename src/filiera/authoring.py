@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -35,6 +35,9 @@ class TableDefinition:
     lookback_us: int
     key: tuple[str, ...] | None
     uses: tuple[str, ...] = ()  #: what dynamic code reaches; empty = anything
+    columns: tuple[str, ...] | Mapping[str, tuple[str, ...]] | None = None  #: of its input, or by input; None = all
+    files: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,8 @@ class ModelDefinition:
     seed: int
     order: str
     uses: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
 
 
 class Model:
@@ -101,6 +106,9 @@ def table(
     lookback: str | None = None,
     key: Sequence[str] | None = None,
     uses: Sequence[str] = (),
+    columns: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+    files: Sequence[str] = (),
+    variables: Sequence[str] = (),
 ) -> Any:
     """A derived table: its parameters name what it reads, its result is its rows.
 
@@ -111,9 +119,13 @@ def table(
         key: columns that identify a row; default: those of the first table it reads.
         uses: modules or functions of the project that code named by computed texts may reach, such as
             `["models.linear"]`; default: anything may be meant.
+        columns: what it reads of its input besides key and time; with several inputs by their names, such as
+            `{"scada": ["wind_ms"]}`. A change in another column computes nothing again. Default: all.
+        files: files that the function reads, as paths or patterns relative to the project, written out as a list.
+        variables: environment variables that the function reads, written out as a list; no secrets.
 
     Raises:
-        CodeError: another partition, or a lookback without one.
+        CodeError: another partition, a lookback without one, or a list that is none.
     """
     if partition not in (None, *PARTITIONS):
         raise CodeError(
@@ -128,6 +140,9 @@ def table(
         lookback_us=duration_us(lookback) if lookback else 0,
         key=_names("key", key) if key is not None else None,
         uses=_names("uses", uses) if uses else (),
+        columns=_columns(columns),
+        files=_texts("files", files),
+        variables=_texts("variables", variables),
     )
     return _attach(function, definition)
 
@@ -142,6 +157,8 @@ def model(
     seed: int = 0,
     order: str = "fixed",
     uses: Sequence[str] = (),
+    files: Sequence[str] = (),
+    variables: Sequence[str] = (),
 ) -> Any:
     """A model: the function gives an unfitted estimator for one setting of its parameters.
 
@@ -157,6 +174,8 @@ def model(
         order: "fixed" = a study that was interrupted ends like one that was not, whatever order its trials end in;
             "free" = a trial is proposed from all that have ended, so no worker waits for a slow one.
         uses: as of `table`.
+        files: files that the function reads, as paths or patterns relative to the project, written out as a list.
+        variables: environment variables that the function reads, written out as a list; no secrets.
 
     Raises:
         CodeError: no inputs, one twice, the target among them, an unknown score, or fewer than one trial.
@@ -174,9 +193,24 @@ def model(
     _at_least("seed", seed, 0)
     definition = ModelDefinition(
         predicts=predicts, inputs=columns, split=split or backtest(), trials=trials, score=score, seed=seed,
-        order=order, uses=_names("uses", uses) if uses else (),
+        order=order, uses=_names("uses", uses) if uses else (), files=_texts("files", files),
+        variables=_texts("variables", variables),
     )  # fmt: skip
     return _attach(None, definition)
+
+
+def _columns(given: Any) -> tuple[str, ...] | dict[str, tuple[str, ...]] | None:
+    """Columns of the one input, or by input."""
+    if isinstance(given, Mapping) and given:
+        return {str(name): _names("columns", columns) for name, columns in given.items()}
+    return _names("columns", given) if given is not None else None
+
+
+def _texts(word: str, given: Sequence[str]) -> tuple[str, ...]:
+    """Texts, each once; none is fine."""
+    if isinstance(given, str) or not all(isinstance(text, str) and text for text in given):
+        raise CodeError(f"code.{word}", f"`{word}` is a list of texts", found=repr(given))
+    return tuple(dict.fromkeys(given))
 
 
 def _names(word: str, given: Sequence[str]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from filiera.core.trace import Trace
 from filiera.dimensions.compare import compare
 from filiera.dimensions.context import Context
 from filiera.dimensions.flags import sentence
+from filiera.engine.reads import ABSENT
 from filiera.errors import NotFoundError, nearest
 from filiera.ledger import environments, snapshots, studies, traces
 from filiera.ledger.journal import Connection
@@ -61,7 +62,10 @@ def _standing(connection: Connection, trace: Trace, context: Context) -> dict[st
         "units": sorted(code.get("units", {})),
         "libraries": dict(code.get("libraries", {})),
         "flags": list(code.get("flags", [])),
-        "variables": list(code.get("variables", [])),
+        "files": sorted(code.get("files", {})),
+        "variables": sorted(code.get("declared_variables", {})),
+        "undeclared": sorted(name for name, content in trace.dynamic.items() if content != ABSENT),
+        "environment": sorted(set(code.get("variables", [])) - set(code.get("declared_variables", {}))),
         "settings": manifest.get("settings", {}),
     }
 
@@ -185,8 +189,12 @@ def _why_lines(answer: Mapping[str, Any]) -> Iterator[str]:
         yield f"  code    {', '.join(stands['units'])}"
     if stands["libraries"]:
         yield f"  with    {', '.join(f'{name} {version}' for name, version in sorted(stands['libraries'].items()))}"
-    if stands["variables"]:
-        yield f"  reads   {', '.join(stands['variables'])} of the environment"
+    read = [*stands["files"], *(f"variable {name}" for name in stands["variables"])]
+    read += [f"{name} (not declared)" for name in stands["undeclared"]]
+    if read:
+        yield f"  read    {', '.join(read)}"
+    if stands["environment"]:
+        yield f"  reads   {', '.join(stands['environment'])} of the environment (not declared)"
     yield from (f"  note    it {sentence(flag)}" for flag in stands["flags"])
     yield f"  trace   {stands['trace']}, key {stands['key'].removeprefix('sha256:')[:12]}"
 

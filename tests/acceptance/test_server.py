@@ -405,8 +405,9 @@ def test_A01_a_route_without_permission_stops_the_server() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("page", ["", "graph", "studies/usage"])
 def test_the_console_draws_in_a_real_browser_without_a_blocked_request(
-    served: tuple[Path, str], tmp_path: Path
+    served: tuple[Path, str], tmp_path: Path, page: str
 ) -> None:
     browser = shutil.which("chromium")
     if browser is None:
@@ -415,7 +416,8 @@ def test_the_console_draws_in_a_real_browser_without_a_blocked_request(
     command = [
         browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
         "--disable-background-networking", "--disable-component-update", "--enable-logging=stderr",
-        f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1200,900", f"--screenshot={picture}", served[1],
+        f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1200,900", f"--screenshot={picture}",
+        served[1] + page,
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert picture.stat().st_size > 20_000

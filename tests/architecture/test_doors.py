@@ -20,6 +20,7 @@ DOORS: dict[str, set[str]] = {
         "project.py",
         "demo.py",
         "cli/adopt.py",
+        "cli/graph.py",
         "dimensions/stamp.py",
         "dimensions/describe.py",
         "dimensions/shown.py",

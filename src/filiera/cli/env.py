@@ -38,6 +38,17 @@ def new(project: str | None, name: str, origin: str) -> None:
     click.echo(f"{name} stands where {origin} does; work in it with --environment {name}")
 
 
+@command.command("diff")
+@click.argument("one")
+@click.argument("other", default="dev")
+@click.pass_context
+def differ(ctx: click.Context, one: str, other: str) -> None:
+    """What differs between environments ONE and OTHER; the same as `filiera diff`."""
+    from filiera.cli.diff import command as diff
+
+    ctx.invoke(diff, one=one, other=other)
+
+
 @command.command("delete")
 @click.argument("name")
 @click.pass_obj

@@ -10,9 +10,10 @@ from filiera.cli.opened import open_project
 @click.command("release")
 @click.argument("model")
 @click.option("--environment", default="prod", show_default=True)
+@click.option("--from", "origin", default="dev", show_default=True, help="where its tables stand, such as a branch")
 @click.option("--json", "as_json", is_flag=True, help="print one JSON object")
 @click.pass_obj
-def command(project: str | None, model: str, environment: str, as_json: bool) -> None:
+def command(project: str | None, model: str, environment: str, origin: str, as_json: bool) -> None:
     """Release MODEL (its newest version) or MODEL@NUMBER, if every check of the gate passes.
 
     Checks: contract, fresh inputs, safe format, beats the baseline, beats the champion on rows that neither has seen.
@@ -23,7 +24,7 @@ def command(project: str | None, model: str, environment: str, as_json: bool) ->
 
     with open_project(project) as workspace:
         try:
-            done = workspace.release(model, environment=environment)
+            done = workspace.release(model, environment=environment, origin=origin)
         except GateError as error:
             for check in error.checks:
                 click.echo(f"  {'pass' if check.passed else 'FAIL'}  {check.name}: {check.evidence}")

@@ -47,9 +47,14 @@ class Closure:
 
     @cached_property
     def digest(self) -> str:
-        """Identity of the closure; flags and variables follow from the code."""
-        kept = {name: part for name, part in self.manifest().items() if name not in ("flags", "variables")}
-        return digest_json("closure", 2, kept)
+        """Identity of the closure."""
+        return identity(self.manifest())
+
+
+def identity(manifest: Mapping[str, Any]) -> str:
+    """Digest of a manifest; flags and the names of variables follow from the rest."""
+    kept = {name: part for name, part in manifest.items() if name not in ("flags", "variables")}
+    return digest_json("closure", 2, kept)
 
 
 class Closures:
@@ -84,7 +89,9 @@ class Closures:
 def explain(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """How two manifests differ, one sentence a difference; library changes contain an arrow."""
     texts: list[str] = []
-    for part, word in (("units", ""), ("effects", "import of ")):
+    for part, word in (
+        ("units", ""), ("effects", "import of "), ("files", ""), ("declared_variables", "variable "),
+    ):  # fmt: skip
         old, new = before.get(part, {}), now.get(part, {})
         texts += [f"{word}{name} changed" for name in sorted(old.keys() & new.keys()) if old[name] != new[name]]
         texts += [f"{word}{name} added" for name in sorted(new.keys() - old.keys())]

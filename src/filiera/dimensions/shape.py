@@ -10,6 +10,7 @@ from pathlib import Path
 
 from filiera.digest import digest_json
 from filiera.dimensions.bundle import code_files
+from filiera.dimensions.notebooks import with_notebooks
 from filiera.errors import CodeError
 
 IsOwn = Callable[[ast.expr], bool]
@@ -41,11 +42,11 @@ def without_definition(node: ast.AST, own: IsOwn) -> ast.AST:
 
 def normalised_digest(root: Path) -> str:
     """Digest of all project code without comments, docstrings and formatting: the cache key of the describe step."""
-    contents = {path.relative_to(root).as_posix(): path.read_bytes() for path in code_files(root)}
+    contents = with_notebooks({path.relative_to(root).as_posix(): path.read_bytes() for path in code_files(root)})
     # docstrings count where some code may read them
     docstrings = any(word in content for content in contents.values() for word in (b"__doc__", b"getdoc"))
     listing = []
-    for name, content in contents.items():
+    for name, content in sorted(contents.items()):
         if name.endswith(".py"):
             tree = _Normal(docstrings).visit(parse(content, name))
             content = ast.dump(tree, annotate_fields=False).encode()

@@ -1,13 +1,15 @@
 """A plan remembered with the state of everything it read, so that a plan with nothing new answers at once.
 
 Only the standard library is imported: reading a stamp must cost milliseconds. A stamp holds the size, time and inode
-of the settings, the code and the source files, the set of files that the patterns match, the folders of the libraries,
-and the number of the last audit entry. Nothing changes in the ledger without an audit entry, so an equal number means
-an equal ledger; nothing is installed without touching its folder.
+of the settings, the code, the declared files and the source files, the set of files that the patterns match, the
+folders of the libraries, salted digests of the declared variables, and the number of the last audit entry. Nothing
+changes in the ledger without an audit entry, so an equal number means an equal ledger; nothing is installed without
+touching its folder.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -24,7 +26,7 @@ RACY_NS = 2_000_000_000
 VERSION = 3
 
 
-def recall(root: Path, environment: str, now_us: int) -> dict[str, Any] | None:
+def recall(root: Path, environment: str, now_us: int, environ: Mapping[str, str] = os.environ) -> dict[str, Any] | None:
     """What was remembered for `environment`, if everything is as it was then; else None."""
     try:
         stored = json.loads(_path(root, environment).read_text(encoding="utf-8"))
@@ -33,6 +35,8 @@ def recall(root: Path, environment: str, now_us: int) -> dict[str, Any] | None:
     if stored.get("version") != VERSION or now_us >= stored["valid_until_us"]:
         return None
     if stored["state"] != _state(root, stored["patterns"], stored["libraries"]):
+        return None
+    if stored["variables"] != _variables(stored["variables"], stored["salt"], environ):
         return None
     answer: dict[str, Any] = stored["answer"]
     return answer
@@ -47,17 +51,21 @@ def remember(
     *,
     now_us: int,
     valid_until_us: int,
+    variables: Iterable[str] = (),
+    environ: Mapping[str, str] = os.environ,
 ) -> bool:
     """Keep `answer` for the present state; False when a file is too fresh to be sure.
 
     Args:
         root: the project.
         environment: that the plan is for.
-        patterns: of the sources' files.
+        patterns: of the sources' files and of the declared ones.
         libraries: folders of `library_folders`.
         answer: what to keep.
         now_us: the time.
         valid_until_us: when to look again although nothing changed.
+        variables: that the code declares.
+        environ: their values.
     """
     names, folders = sorted(patterns), sorted(libraries)
     state = _state(root, names, folders)
@@ -71,6 +79,8 @@ def remember(
         "valid_until_us": valid_until_us,
         "patterns": names,
         "libraries": folders,
+        "salt": (salt := os.urandom(16).hex()),
+        "variables": _variables(variables, salt, environ),
         "state": state,
         "answer": dict(answer),
     }
@@ -79,6 +89,11 @@ def remember(
     fresh.chmod(0o600)
     fresh.rename(path)
     return True
+
+
+def _variables(names: Iterable[str], salt: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """A digest for each value: the file holds none."""
+    return {n: hashlib.sha256(f"{salt}:{n}={environ[n]}".encode()).hexdigest() if n in environ else "" for n in names}
 
 
 def _path(root: Path, environment: str) -> Path:

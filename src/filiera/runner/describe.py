@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, get_origin
@@ -19,7 +19,7 @@ from filiera.authoring import ATTRIBUTE, ModelDefinition, Search, TableDefinitio
 from filiera.core.asset import Code, Frame, Graph, Model, Parameter, Port, Table
 from filiera.core.asset_json import graph_to_json
 from filiera.digest import digest_json
-from filiera.dimensions.closure import Closures
+from filiera.dimensions.closure import Closures, identity
 from filiera.dimensions.flags import sentences
 from filiera.dimensions.key import with_digests
 from filiera.dimensions.libraries import installed, required, source_of
@@ -58,15 +58,16 @@ def describe(
     """Task: the graph of the pipeline below `root`.
 
     Args:
-        arguments: `root`, the folder of the unpacked bundle, and `sources`, the declared ones with `key`, `time`
-            and `device` of each.
+        arguments: `root`, the folder of the unpacked bundle; `sources`, the declared ones with `key`, `time`,
+            `device` and `columns` of each; `files`, the digests by name of what each declared pattern names; and
+            `variables`, the digest of each declared one.
     """
     root = Path(arguments["root"])
     found = definitions(load_pipeline(root), arguments["sources"])
     versions = installed()
     project = Project(root, versions, required(), source_of)
-    closures = Closures(project, PIPELINE)
-    code = partial(_code, closures, project)
+    source = _Source(project, Closures(project, PIPELINE), arguments.get("files", {}), arguments.get("variables", {}))
+    code = partial(_code, source)
     assets = dict.fromkeys(arguments["sources"], False) | {
         name: isinstance(getattr(defined.function, ATTRIBUTE), ModelDefinition) for name, defined in found.items()
     }
@@ -75,7 +76,7 @@ def describe(
         if assets[name]:
             models.append(_model(defined, code, assets))
         else:
-            tables.append(_table(defined, code, assets))
+            tables.append(_table(defined, code, assets, arguments["sources"]))
     manifest = {
         "python": ".".join(platform.python_version_tuple()[:2]),
         "platform": f"{platform.system()} {platform.machine()}",
@@ -95,17 +96,54 @@ def describe(
     return graph_to_json(with_digests(replace(graph, warnings=(*graph.warnings, *_unreleasable(models)))))
 
 
-def _code(closures: Closures, project: Project, defined: Defined, ports: Sequence[Port]) -> Code:
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """The code, and what its definitions declare."""
+
+    project: Project
+    closures: Closures
+    files: Mapping[str, Mapping[str, str]]  #: pattern -> digest by name
+    variables: Mapping[str, str]  #: name -> digest
+
+
+def _code(source: _Source, defined: Defined, ports: Sequence[Port]) -> Code:
     frames = sorted({_LIBRARIES[port.frame] for port in ports})
     uses = getattr(defined.function, ATTRIBUTE).uses
     for text in uses:
-        if not names_something(project, text):
+        if not names_something(source.project, text):
             raise CodeError(
                 "code.uses", f"`uses` of {defined.name} names {text}, which the project does not have",
-                where=where_of(defined.function), next=nearest(text, known_names(project)),
+                where=where_of(defined.function), next=nearest(text, known_names(source.project)),
             )  # fmt: skip
-    closure = closures.of(defined.module, defined.attribute, frames, uses)
-    return Code(module=defined.module, name=defined.attribute, digest=closure.digest, manifest=closure.manifest())
+    closure = source.closures.of(defined.module, defined.attribute, frames, uses)
+    manifest = closure.manifest() | _declared(source, defined)
+    return Code(module=defined.module, name=defined.attribute, digest=identity(manifest), manifest=manifest)
+
+
+def _declared(source: _Source, defined: Defined) -> dict[str, dict[str, str]]:
+    """Digests of the files and variables that one definition declares; of other files it knows nothing.
+
+    Raises:
+        CodeError: one is not where the definition is read: in a list that is written out.
+    """
+    definition: TableDefinition | ModelDefinition = getattr(defined.function, ATTRIBUTE)
+    found: dict[str, dict[str, str]] = {}
+    for pattern in definition.files:
+        if pattern not in source.files:
+            raise _not_written_out("files", pattern, defined)
+        found.setdefault("files", {}).update(source.files[pattern])
+    for name in definition.variables:
+        if name not in source.variables:
+            raise _not_written_out("variables", name, defined)
+        found.setdefault("declared_variables", {})[name] = source.variables[name]
+    return {part: dict(sorted(digests.items())) for part, digests in found.items()}
+
+
+def _not_written_out(word: str, text: str, defined: Defined) -> CodeError:
+    return CodeError(
+        f"code.{word}", f"`{text}` of {defined.name} is not among the files and variables that the code declares",
+        where=where_of(defined.function), next=f"write `{word}=[...]` out in the call of fl.table or fl.model itself",
+    )  # fmt: skip
 
 
 def _split_parameters(
@@ -187,7 +225,7 @@ def _frame(parameter: inspect.Parameter, function: Callable[..., Any]) -> Frame:
     return frame
 
 
-def _table(defined: Defined, code: Coded, assets: Mapping[str, bool]) -> Table:
+def _table(defined: Defined, code: Coded, assets: Mapping[str, bool], sources: Mapping[str, Any]) -> Table:
     definition: TableDefinition = getattr(defined.function, ATTRIBUTE)
     ports, settings = _split_parameters(defined, assets, frozenset())
     return Table(
@@ -198,7 +236,43 @@ def _table(defined: Defined, code: Coded, assets: Mapping[str, bool]) -> Table:
         lookback_us=definition.lookback_us,
         key=definition.key,
         code=code(defined, ports),
+        columns=_columns_by_input(definition, defined.function, ports, sources),
     )
+
+
+def _columns_by_input(
+    definition: TableDefinition, function: Callable[..., Any], ports: Sequence[Port], sources: Mapping[str, Any]
+) -> dict[str, tuple[str, ...]]:
+    """Which columns a table reads of which input.
+
+    Raises:
+        CodeError: one list for several inputs, an input that the function has not, a column that a source has not.
+    """
+    tables = [port.asset for port in ports if port.frame is not Frame.MODEL]
+    stated = definition.columns
+    if stated is None:
+        return {}
+    if not isinstance(stated, Mapping):
+        if len(tables) != 1:
+            raise CodeError(
+                "code.columns", f"{function.__name__} reads {', '.join(tables)}, and `columns` does not say whose",
+                where=where_of(function), expected=f'columns={{"{tables[0] if tables else "scada"}": [...]}}',
+            )  # fmt: skip
+        stated = {tables[0]: stated}
+    for name, columns in stated.items():
+        if name not in tables:
+            raise CodeError(
+                "code.columns", f"{function.__name__} reads no table {name}", where=where_of(function),
+                next=nearest(name, tables),
+            )  # fmt: skip
+        known = sources.get(name, {}).get("columns")
+        unknown = [column for column in columns if known is not None and column not in known]
+        if unknown:
+            raise CodeError(
+                "code.columns", f"{name} has no column {unknown[0]}, which {function.__name__} reads",
+                where=where_of(function), next=nearest(unknown[0], known),
+            )  # fmt: skip
+    return dict(stated)
 
 
 def _plain(settings: Mapping[str, Any], function: Callable[..., Any]) -> dict[str, Any]:
