@@ -33,6 +33,7 @@ class Closure:
     libraries: Mapping[str, str]  #: distribution -> version
     flags: tuple[str, ...]  #: what a person should know, as of `flags.sentences`
     variables: tuple[str, ...]  #: names of the environment variables that are read
+    modules: tuple[str, ...]  #: every module that importing it loads; what counts of them are units and effects
 
     def manifest(self) -> dict[str, Any]:
         """The closure as data."""
@@ -43,6 +44,7 @@ class Closure:
             "libraries": dict(sorted(self.libraries.items())),
             "flags": list(self.flags),
             "variables": list(self.variables),
+            "modules": list(self.modules),
         }
 
     @cached_property
@@ -52,8 +54,8 @@ class Closure:
 
 
 def identity(manifest: Mapping[str, Any]) -> str:
-    """Digest of a manifest; flags and the names of variables follow from the rest."""
-    kept = {name: part for name, part in manifest.items() if name not in ("flags", "variables")}
+    """Digest of a manifest; flags, variables and modules follow from the rest or say nothing by themselves."""
+    kept = {name: part for name, part in manifest.items() if name not in ("flags", "variables", "modules")}
     return digest_json("closure", 2, kept)
 
 
@@ -78,7 +80,7 @@ class Closures:
         if walk.reads_docstrings:
             walk = self._walk(module, name, frames, uses, docstrings=True)
         flags, variables = tuple(sorted(walk.flags)), tuple(sorted(walk.variables))
-        return Closure(walk.units, walk.effects, walk.order, walk.libraries, flags, variables)
+        return Closure(walk.units, walk.effects, walk.order, walk.libraries, flags, variables, walk.modules)
 
     def _walk(self, module: str, name: str, frames: Iterable[str], uses: Sequence[str], *, docstrings: bool) -> Walk:
         walk = Walk(self._project, self._quiet, (module, name), uses, docstrings=docstrings)

@@ -57,6 +57,11 @@ class Walk:
         for name in self._touched:
             self._put_in_order(name)
 
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Every module that is loaded."""
+        return tuple(sorted(self._touched))
+
     # ---- units
 
     def _visit(self, module_name: str, name: str) -> None:
