@@ -35,7 +35,8 @@ def peer_python(module: str) -> str | None:
     python = os.path.abspath(os.environ.get(PEERS) or sys.executable)
     if subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False).returncode == 0:
         return python
-    print(f"  no {module}: python -m venv PEERS && PEERS/bin/pip install deltalake dvc numpy pyarrow")
+    print(f"  no {module}: python -m venv PEERS")
+    print("  PEERS/bin/pip install deltalake dvc joblib numpy pyarrow redun sf-hamilton")
     print(f"  then set {PEERS}=PEERS/bin/python")
     return None
 

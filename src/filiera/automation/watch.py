@@ -19,8 +19,8 @@ from filiera.automation.target import Target
 from filiera.clock import rfc3339
 from filiera.core.event import Event, EventKind
 from filiera.dimensions.bundle import code_files
-from filiera.dimensions.closure import normalised_digest
 from filiera.dimensions.context import Context, working_bundle
+from filiera.dimensions.shape import normalised_digest
 from filiera.dimensions.stamp import RACY_NS
 from filiera.dimensions.waiting import pending
 from filiera.errors import CodeError

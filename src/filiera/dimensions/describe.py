@@ -15,14 +15,16 @@ from typing import Any
 from filiera.core.asset_json import graph_from_json
 from filiera.digest import digest_json
 from filiera.dimensions.bundle import Bundle, code_files
-from filiera.dimensions.closure import AUTHORING, normalised_digest
 from filiera.dimensions.context import Context, Definitions
 from filiera.dimensions.declared import declarations, declared_files
+from filiera.dimensions.libraries import path_dependencies
+from filiera.dimensions.project import AUTHORING
+from filiera.dimensions.shape import normalised_digest
 from filiera.engine.failure import raise_failure
 from filiera.engine.task import Scope, Task
 
 DESCRIBE = "filiera.runner.describe:describe"
-VERSION = 2
+VERSION = 3
 
 
 def describe(context: Context, bundle: Bundle) -> Definitions:
@@ -80,9 +82,11 @@ def _key(context: Context, root: Path, arguments: Mapping[str, Any]) -> str:
 
 
 def _installation(python: Path) -> list[str]:
-    """Changes whenever something is installed or removed beside this interpreter."""
+    """Changes whenever something is installed or removed beside this interpreter, or its path dependencies change."""
     folders = sorted((python.parent.parent / "lib").glob("python3*/site-packages"))
-    return [f"{folder.name}:{folder.stat().st_mtime_ns}" for folder in folders] + [sys.version]
+    changed = [f"{folder.name}:{folder.stat().st_mtime_ns}" for folder in folders]
+    sources = [path for folder in folders for place in path_dependencies(folder) for path in code_files(place)]
+    return [*changed, *(f"{path}:{path.stat().st_mtime_ns}" for path in sources), sys.version]
 
 
 def _ask(context: Context, root: Path, arguments: Mapping[str, Any], variables: Sequence[str]) -> dict[str, Any]:
