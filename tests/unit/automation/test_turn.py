@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from automations import AT_ONCE, BEGIN_US, SETTINGS, Up, copy, drop, release
+from filiera.automation.reconcile import reconcile
 from filiera.automation.target import Ready
 from filiera.automation.turn import turn
 from filiera.automation.work import LEASE_S, carry_out, claim
@@ -219,8 +220,6 @@ def test_an_event_that_a_run_brought_about_is_recorded_and_not_acted_on_by_the_s
         event = next(e for e in events.newest(connection, 1) if e.number == number)
         assert events.cause_chain(connection, event) == {DEV}
     for goal in up.targets:  # decided before the file is looked at
-        from filiera.automation.reconcile import reconcile
-
         reconcile(up.context, goal)
     assert up.codes(DEV)[-1] == "loop"
     assert up.codes(PROD)[-1] == "planned"
