@@ -134,8 +134,13 @@ def code_files(root: Path) -> Iterator[Path]:
     found: list[Path] = []
     for folder, names, files in os.walk(root):
         names[:] = [name for name in names if not _skipped(Path(folder) / name)]
-        found += [Path(folder) / name for name in files if Path(name).suffix in SUFFIXES or name in LOCKS]
+        found += [Path(folder) / name for name in files if is_code(name)]
     yield from sorted(found, key=lambda path: path.relative_to(root).as_posix())
+
+
+def is_code(name: str) -> bool:
+    """Whether a file of a bundle is code by its name, and not a file that the code declares."""
+    return Path(name).suffix in SUFFIXES or Path(name).name in LOCKS
 
 
 def _skipped(folder: Path) -> bool:
