@@ -52,6 +52,7 @@ class ModelDefinition:
     order: str
     files: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
+    tolerance: float | None = None
 
 
 class Model:
@@ -152,6 +153,7 @@ def model(
     order: str = "fixed",
     files: Sequence[str] = (),
     variables: Sequence[str] = (),
+    tolerance: float | None = None,
 ) -> Any:
     """A model: the function gives an unfitted estimator for one setting of its parameters.
 
@@ -168,9 +170,12 @@ def model(
             "free" = a trial is proposed from all that have ended, so no worker waits for a slow one.
         files: files that the function reads, as paths or patterns relative to the project, written out as a list.
         variables: environment variables that the function reads, written out as a list; no secrets.
+        tolerance: relative difference of the score that a repeated fit may show, where fits do not repeat bit by bit;
+            `filiera reproduce` then compares scores, not packages.
 
     Raises:
-        CodeError: no inputs, one twice, the target among them, an unknown score, or fewer than one trial.
+        CodeError: no inputs, one twice, the target among them, an unknown score, fewer than one trial, or a tolerance
+            that is none.
     """
     columns = _names("inputs", inputs)
     if predicts in columns:
@@ -183,9 +188,10 @@ def model(
         raise CodeError("code.split", f"`{split}` is no split", expected="fl.backtest(), fl.holdout() or fl.folds()")
     _at_least("trials", trials, 1)
     _at_least("seed", seed, 0)
+    _share("tolerance", tolerance)
     definition = ModelDefinition(
         predicts=predicts, inputs=columns, split=split or backtest(), trials=trials, score=score, seed=seed,
-        order=order, files=_texts("files", files), variables=_texts("variables", variables),
+        order=order, files=_texts("files", files), variables=_texts("variables", variables), tolerance=tolerance,
     )  # fmt: skip
     return _attach(None, definition)
 
@@ -219,6 +225,12 @@ def _names(word: str, given: Sequence[str]) -> tuple[str, ...]:
 def _at_least(word: str, given: int, least: int) -> None:
     if isinstance(given, bool) or not isinstance(given, int) or given < least:
         raise CodeError(f"code.{word}", f"`{word}` is a whole number", expected=f"{least} or more", found=repr(given))
+
+
+def _share(word: str, given: float | None) -> None:
+    number = isinstance(given, int | float) and not isinstance(given, bool)
+    if given is not None and not (number and 0 < given < 1):
+        raise CodeError(f"code.{word}", f"`{word}` is a share", expected="above 0 and below 1", found=repr(given))
 
 
 def _attach(function: F | None, definition: TableDefinition | ModelDefinition) -> Any:

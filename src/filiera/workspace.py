@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
     from filiera.automation.turn import Turn
     from filiera.automation.watch import Memory
-    from filiera.dimensions.recheck import Released
+    from filiera.dimensions.quarantine import Released
     from filiera.study_text import StudyReport
 
 #: A remembered plan is looked at again after a day: freshness rules may have come due.
@@ -542,7 +542,7 @@ class Workspace:
 
     def quarantine_release(self, source: str) -> Released:
         """Check the quarantined records of a source again, after its contract was mended."""
-        from filiera.dimensions.recheck import release_quarantine
+        from filiera.dimensions.quarantine import release_quarantine
 
         if source not in self.settings.sources:
             raise NotFoundError("source.unknown", f"no source {source}", next=nearest(source, self.settings.sources))

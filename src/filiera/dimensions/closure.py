@@ -189,6 +189,22 @@ def installed() -> dict[str, str]:
     return versions
 
 
+def provided() -> tuple[dict[str, str], dict[str, str]]:
+    """Version by distribution of this interpreter, and the distribution behind each top-level module."""
+    from importlib.metadata import distributions
+
+    from packaging.utils import canonicalize_name
+
+    versions: dict[str, str] = {}
+    providers: dict[str, str] = {}
+    for distribution in distributions():
+        name = canonicalize_name(str(distribution.metadata["Name"]))
+        versions.setdefault(name, str(distribution.version))
+        for top in _tops(distribution):
+            providers.setdefault(top, name)
+    return versions, providers
+
+
 def required() -> dict[str, tuple[str, ...]]:
     """Top-level modules that the distribution behind each top-level module requires, without extras."""
     from importlib.metadata import distributions

@@ -22,7 +22,7 @@ from filiera.authoring import ATTRIBUTE, ModelDefinition, Search, TableDefinitio
 from filiera.core.asset import Code, Frame, Graph, Model, Parameter, Port, Table
 from filiera.core.asset_json import graph_to_json
 from filiera.digest import digest_json
-from filiera.dimensions.closure import Project, installed, required
+from filiera.dimensions.closure import Project, installed, provided, required
 from filiera.dimensions.key import with_digests
 from filiera.errors import CodeError, nearest
 from filiera.runner.fit import default_settings, fit_arguments, probe
@@ -75,11 +75,7 @@ def describe(
             tables.append(_table(name, function, project, assets, arguments["sources"]))
         else:
             models.append(_model(name, function, project, assets))
-    manifest = {
-        "python": ".".join(platform.python_version_tuple()[:2]),
-        "platform": f"{platform.system()} {platform.machine()}",
-        "libraries": dict(sorted(versions.items())),
-    }
+    manifest = _runtime(versions)
     graph = Graph(
         sources=tuple(arguments["sources"]),
         tables=tuple(tables),
@@ -92,6 +88,25 @@ def describe(
     for model in models:
         _refuse_key_inputs(graph, model, functions[model.name], arguments["sources"])
     return graph_to_json(with_digests(replace(graph, warnings=(*graph.warnings, *_unreleasable(models)))))
+
+
+def runtime(
+    _arguments: Mapping[str, Any], _inputs: Sequence[memoryview], _emit: Callable[[Any], None]
+) -> dict[str, Any]:
+    """Task: the interpreter and its libraries, without a look at any pipeline."""
+    return _runtime(installed())
+
+
+def _runtime(libraries: Mapping[str, str]) -> dict[str, Any]:
+    """What a rebuild needs: version by module and by distribution, and which distribution a module comes from."""
+    distributions, providers = provided()
+    return {
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "libraries": dict(sorted(libraries.items())),
+        "distributions": dict(sorted(distributions.items())),
+        "providers": dict(sorted(providers.items())),
+    }
 
 
 def _load(root: Path) -> ModuleType:
@@ -377,6 +392,7 @@ def _model(name: str, function: Callable[..., Any], project: _Source, assets: Ma
         score=definition.score,
         seed=definition.seed,
         order=definition.order,
+        tolerance=definition.tolerance,
         code=_code(project, function, ports),
     )
 
