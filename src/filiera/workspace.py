@@ -56,7 +56,9 @@ if TYPE_CHECKING:
 
     from filiera.automation.turn import Turn
     from filiera.automation.watch import Memory
+    from filiera.clean import Cleaner
     from filiera.dimensions.quarantine import Released
+    from filiera.ledger.holds import Hold
     from filiera.study_text import StudyReport
 
 #: A remembered plan is looked at again after a day: freshness rules may have come due.
@@ -766,6 +768,51 @@ class Workspace:
         return diff(self._context, one, other)
 
     # ---- what is
+
+    def clean(self, *, dry_run: bool = False) -> dict[str, Any]:
+        """Free what nothing reaches, and delete what lay in the trash for long enough: `filiera.gc/1`.
+
+        Raises:
+            ConflictError: an apply, a release or another clean is running.
+        """
+        if dry_run:
+            return self._cleaner().look().to_json(dry_run=True)
+        with self._lock():
+            return self._cleaner().clean().to_json(dry_run=False)
+
+    def restore_freed(self) -> dict[str, Any]:
+        """Put back everything that was freed and not deleted yet: `filiera.gc/1`."""
+        with self._lock():
+            return self._cleaner().restore().to_json(dry_run=False)
+
+    def _cleaner(self) -> Cleaner:
+        from filiera.clean import Cleaner
+
+        return Cleaner(self.lake, self.settings.keep, self.principal)
+
+    def hold(self, label: str, reason: str) -> Hold:
+        """Keep a snapshot (`features@3`) or a model version (`power@2`) whatever environments do.
+
+        Raises:
+            NotFoundError: there is none, or it was freed.
+            UsageError: no number, or no reason.
+        """
+        from filiera.holding import hold
+
+        return hold(self._context, label, reason)
+
+    def release_hold(self, label: str) -> int:
+        """End the holds of a snapshot or model version; gives their number."""
+        from filiera.holding import release_hold
+
+        return release_hold(self._context, label)
+
+    def holds(self) -> list[Hold]:
+        """What is held, oldest first."""
+        from filiera.ledger import holds
+
+        with self.ledger.reading() as connection:
+            return holds.standing(connection)
 
     def status(self) -> dict[str, Any]:
         """Sources, tables, models and environments as they are: `filiera.status/1`."""

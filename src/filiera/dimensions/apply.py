@@ -32,7 +32,7 @@ from filiera.dimensions.ingest import ingest_source
 from filiera.dimensions.plan import consider, known_inputs, priced
 from filiera.dimensions.training import train_model
 from filiera.errors import ConflictError, FilieraError
-from filiera.ledger import environments, snapshots, traces
+from filiera.ledger import environments, removals, snapshots, traces
 from filiera.ledger.forecasts import record as record_forecasts
 from filiera.ledger.journal import Tx
 
@@ -271,7 +271,7 @@ def _keep_bundle(context: Context, definitions: Definitions) -> None:
     """Store the code before it runs, so that every trace can be made again from what the ledger has."""
     digest = definitions.bundle.digest
     with context.ledger.reading() as connection:
-        if environments.get_bundle(connection, digest) is not None:
+        if environments.get_bundle(connection, digest) is not None and not removals.is_gone(connection, digest):
             return
     record = context.lake.objects.put(definitions.bundle.pack())
     with context.ledger.commit(actor=context.principal, action="bundle.keep", object=digest) as tx:

@@ -13,6 +13,7 @@ from filiera.core.trace import Mark, Run, Trace
 from filiera.digest import digest_json
 from filiera.ledger import tables as t
 from filiera.ledger.journal import Tx, as_json
+from filiera.ledger.removals import gone
 
 #: Values in one statement; SQLite takes 32,766 parameters.
 _CHUNK = 4_000
@@ -36,19 +37,19 @@ def record(tx: Tx, trace: Trace, *, instead: bool = False) -> None:
     values = {name: getattr(trace, name) for name in Trace.__dataclass_fields__}
     values |= {name: as_json(dict(values[name])) for name in _JSON}
     tx.connection.execute(sa.insert(t.trace).values(project=tx.project, **values))
-    if find(tx.connection, trace.asset, trace.key) is None:
+    mine = (t.canon.c.asset == trace.asset) & (t.canon.c.key == trace.key)
+    if tx.connection.execute(sa.select(t.canon.c.trace).where(mine)).first() is None:
         tx.connection.execute(sa.insert(t.canon).values(asset=trace.asset, key=trace.key, trace=trace.id))
-    elif instead:
-        mine = (t.canon.c.asset == trace.asset) & (t.canon.c.key == trace.key)
+    elif instead or find(tx.connection, trace.asset, trace.key) is None:  # the output of the one before was freed
         tx.connection.execute(sa.update(t.canon).where(mine).values(trace=trace.id))
 
 
 def find(connection: sa.Connection, asset: str, key: str) -> Trace | None:
-    """The trace that answers for a key."""
+    """The trace that answers for a key; none when its output was freed."""
     query = (
         sa.select(t.trace)
         .join(t.canon, t.canon.c.trace == t.trace.c.id)
-        .where(t.canon.c.asset == asset, t.canon.c.key == key)
+        .where(t.canon.c.asset == asset, t.canon.c.key == key, ~gone(t.trace.c.output))
     )
     row = connection.execute(query).mappings().first()
     return _trace(row) if row else None
@@ -107,6 +108,12 @@ def of_output(connection: sa.Connection, output: str) -> Trace | None:
     """The trace that made a snapshot or a model version."""
     row = connection.execute(sa.select(t.trace).where(t.trace.c.output == output)).mappings().first()
     return _trace(row) if row else None
+
+
+def answering(connection: sa.Connection) -> list[Trace]:
+    """Every trace that answers for its key, oldest first."""
+    query = sa.select(t.trace).join(t.canon, t.canon.c.trace == t.trace.c.id).where(~gone(t.trace.c.output))
+    return [_trace(row) for row in connection.execute(query.order_by(t.trace.c.created_us)).mappings()]
 
 
 def history(connection: sa.Connection, asset: str, limit: int = 50) -> list[Trace]:
