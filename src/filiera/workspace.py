@@ -25,6 +25,7 @@ from filiera.core.money import Money
 from filiera.core.plan import Plan
 from filiera.core.progress import Progress, Silent
 from filiera.core.snapshot import Snapshot
+from filiera.core.trace import Trace
 from filiera.cost.calibration import Forecasted, calibration
 from filiera.cost.prices import load_prices
 from filiera.dimensions import stamp, waiting
@@ -768,6 +769,44 @@ class Workspace:
         return diff(self._context, one, other)
 
     # ---- what is
+
+    def reproduce(
+        self, label: str, *, environment: str = DEV, fresh: bool = False, anyway: bool = False
+    ) -> dict[str, Any]:
+        """Make a model or table again from the ledger alone and compare digests: `filiera.reproduce/1`.
+
+        Args:
+            label: `power`, `power@2`, `features` (what stands in the environment) or `features@3`.
+            environment: whose version of a table.
+            fresh: in an environment of exactly the recorded libraries, made where there is none yet.
+            anyway: here, although the interpreter or a library is another than recorded.
+
+        Raises:
+            NotFoundError: no such thing, or its code or an input was freed.
+            ConflictError: another runtime than recorded, or rows that would be read otherwise now.
+            UnavailableError: the recorded libraries could not be installed.
+        """
+        from filiera.dimensions.recheck import reproduce_in
+
+        return reproduce_in(self._context, self._trace_of(label, environment), fresh=fresh, anyway=anyway).to_json()
+
+    def _trace_of(self, label: str, environment: str) -> Trace:
+        """The trace that made a model version or a snapshot."""
+        name, _, number = label.partition("@")
+        is_model = any(version.name == name for version in self.models(name))
+        made = self.version(label) if is_model else self.snapshot(name, at=number or None, environment=environment)
+        with self.ledger.reading() as connection:
+            trace = traces.of_output(connection, made.id)
+        if trace is None:
+            raise NotFoundError("reproduce.no_trace", f"no trace made {label}", next="name a table or a model")
+        return trace
+
+    def recheck(self, *, share: float = 0.01, seed: int | None = None, fresh: bool = False) -> dict[str, Any]:
+        """Make a random share of all standing results again and report every difference: `filiera.recheck/1`."""
+        from filiera.dimensions.recheck import recheck
+
+        chosen = int.from_bytes(os.urandom(4), "big") if seed is None else seed
+        return recheck(self._context, share=share, seed=chosen, fresh=fresh).to_json()
 
     def clean(self, *, dry_run: bool = False) -> dict[str, Any]:
         """Free what nothing reaches, and delete what lay in the trash for long enough: `filiera.gc/1`.

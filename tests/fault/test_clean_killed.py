@@ -1,4 +1,4 @@
-"""gc killed by SIGKILL at every ledger statement and every move of a file: what is reachable reads, the next run ends it."""
+"""gc killed at every ledger statement and move of a file: what is reachable reads, and the next run completes it."""
 
 from __future__ import annotations
 
@@ -79,7 +79,9 @@ def _kill_everywhere(folder: Path, work: str) -> None:
         assert _forked(lambda: _look(world, work, write)) == 0  # noqa: B023
         os.close(write)
         with os.fdopen(read) as stream:
-            print(json.dumps({"step": step, "status": status, **json.load(stream)}), flush=True)
+            line = {"step": step, "status": status, **json.load(stream)}
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
 
 
 def _die_at(world: World, step: int, work: str) -> None:

@@ -78,9 +78,12 @@ def get_bundle(connection: sa.Connection, digest: str) -> ObjectRecord | None:
     return ObjectRecord(**json.loads(text)) if text else None
 
 
-def accepted_rules(connection: sa.Connection) -> dict[str, Any] | None:
-    """The rules that gates read; None before the first were accepted."""
-    text = connection.execute(sa.select(t.rule.c.body).order_by(t.rule.c.serial.desc()).limit(1)).scalar()
+def accepted_rules(connection: sa.Connection, *, before_us: int | None = None) -> dict[str, Any] | None:
+    """The rules that gates read, or those that held at a time; None before the first were accepted."""
+    query = sa.select(t.rule.c.body).order_by(t.rule.c.serial.desc()).limit(1)
+    if before_us is not None:
+        query = query.where(t.rule.c.created_us <= before_us)
+    text = connection.execute(query).scalar()
     return json.loads(text) if text else None
 
 

@@ -116,6 +116,12 @@ def answering(connection: sa.Connection) -> list[Trace]:
     return [_trace(row) for row in connection.execute(query.order_by(t.trace.c.created_us)).mappings()]
 
 
+def of_kind(connection: sa.Connection, kind: str) -> list[Trace]:
+    """Every trace of a kind, oldest first."""
+    query = sa.select(t.trace).where(t.trace.c.kind == kind).order_by(t.trace.c.created_us)
+    return [_trace(row) for row in connection.execute(query).mappings()]
+
+
 def history(connection: sa.Connection, asset: str, limit: int = 50) -> list[Trace]:
     """The asset's traces, newest first."""
     query = sa.select(t.trace).where(t.trace.c.asset == asset).order_by(t.trace.c.created_us.desc()).limit(limit)
