@@ -187,7 +187,7 @@ def test_recheck_draws_the_same_again_with_a_seed_and_never_nothing(project: Pat
     )
     assert first["sampled"] == first["equal"] == 1
     assert (first["seed"], first["population"]) == (again["seed"], again["population"])
-    assert everything["sampled"] == everything["population"] == everything["equal"] == 5
+    assert everything["sampled"] == everything["population"] == everything["equal"] == 6
     assert everything["differences"] == everything["not_checked"] == []
     for wrong in ("0", "101%", "some"):
         assert projects.filiera("recheck", "--sample", wrong, project=project, check=False).returncode == 2
@@ -212,7 +212,7 @@ def test_gc_frees_what_no_environment_reaches_and_apply_computes_it_again(projec
     projects.filiera("apply", project=project)
     told = json.loads(projects.filiera("gc", "--dry-run", "--json", project=project).stdout)
     assert {(i["asset"], i["reason"]) for i in told["frees"]} >= {("totals", "no environment reaches it")}
-    assert any(i["reason"] == "was released" and i["asset"] == "usage" for i in told["keeps"])
+    assert any(i["reason"] == "stands in prod" and i["asset"] == "usage" for i in told["keeps"])
     freed = json.loads(projects.filiera("gc", "--json", project=project).stdout)
     assert freed["frees"] == told["frees"]
     with Workspace.open(project) as workspace:
