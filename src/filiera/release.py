@@ -11,6 +11,7 @@ from filiera.core.asset import Model
 from filiera.core.generation import Generation
 from filiera.core.model import ModelVersion
 from filiera.core.plan import Action, Dimension, Plan
+from filiera.dimensions.apply import keep_bundle
 from filiera.dimensions.context import Context, Definitions
 from filiera.dimensions.follow import OTHER_VARIABLE, follow
 from filiera.dimensions.versions import package_of
@@ -182,6 +183,7 @@ def release(
         with context.ledger.commit(actor=context.principal, action="release.refused", object=what, details=details):
             pass
         raise
+    keep_bundle(context, definitions)  # the folder may have moved on by a comment since the last apply
     with context.ledger.reading() as connection:
         before = environments.head(connection, environment)
         origin = environments.head(connection, source)

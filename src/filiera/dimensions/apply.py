@@ -191,7 +191,7 @@ def apply(
         (step,) = consider([asset], definitions.graph, facts, blocked)
         if step.action in (Action.REUSE, Action.RESTORE) and not step.detail:  # a study that may continue does
             continue
-        _keep_bundle(context, definitions)
+        keep_bundle(context, definitions)
         step = priced(step, definitions.graph, facts)
         item, error = _take(context, definitions, facts, asset, step, run_id, trials)
         failure = failure or error
@@ -267,7 +267,7 @@ def _take(
     return item, None
 
 
-def _keep_bundle(context: Context, definitions: Definitions) -> None:
+def keep_bundle(context: Context, definitions: Definitions) -> None:
     """Store the code before it runs, so that every trace can be made again from what the ledger has."""
     digest = definitions.bundle.digest
     with context.ledger.reading() as connection:
@@ -347,7 +347,7 @@ def _advance(
     assets = kept | {name: trace.id for name, trace in known.items() if trace is not None}
     if not fresh and before and dict(before.assets) == assets and before.bundle == definitions.bundle.digest:
         return before.number
-    _keep_bundle(context, definitions)
+    keep_bundle(context, definitions)
     with context.ledger.commit(actor=context.principal, action=f"environment.{kind}", object=environment) as tx:
         for name in fresh:
             assets[name] = _source_trace(context, tx, name, cause["run"])

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cleaning import ACTIONS, KEEP, World
+from filiera.core.trial import Study, Trial, TrialState
 from filiera.errors import NotFoundError
-from filiera.ledger import removals, snapshots, traces
+from filiera.ledger import removals, snapshots, studies, traces
 from lakes import DAY
 
 
@@ -126,6 +127,26 @@ def test_a_reader_keeps_what_it_reads(world: World) -> None:
         assert {asset for asset, *_ in told.freed} == {"code"}
         assert made.objects <= world.files()
     assert {asset for asset, *_ in world.cleaner.clean().freed} == {made.asset}
+
+
+def test_the_rows_of_a_study_stay_while_it_is_in_progress(world: World) -> None:
+    world.compute()
+    (made,) = (m for m in world.made.values() if m.asset != "code")
+    ledger = world.lake.ledger
+    with ledger.commit(actor="me", action="study.begin", object="power") as tx:
+        study = Study(id="std", model="power", key="k", created_us=tx.now_us, workers=1, snapshot=made.id)
+        studies.create_study(tx, study)
+        studies.add_trials(tx, "std", [Trial(number=0, settings={}, state=TrialState.RUNNING)])
+    world.clock.us += 60 * DAY
+    told = world.cleaner.clean()
+    assert told.freed == []
+    assert (made.asset, "a study of it is in progress", 1) in told.kept
+    with ledger.commit(actor="me", action="trial.finish", object="power") as tx:
+        studies.finish_trials(tx, "std", [Trial(number=0, settings={}, state=TrialState.DONE, score=1.0)])
+    assert world.cleaner.clean().freed == [], "it was stopped before it came to an end"
+    with ledger.commit(actor="me", action="study.report", object="power") as tx:
+        studies.put_report(tx, "std", {"ended": "limit"})
+    assert {asset for asset, *_ in world.cleaner.clean().freed} == {made.asset, "code"}
 
 
 def test_files_that_nothing_names_go_to_the_trash_after_a_day(world: World) -> None:
