@@ -155,6 +155,19 @@ def test_parts_that_were_kept_may_differ_by_rounding_and_no_more(project: Path) 
     assert answer["found"] != answer["recorded"]
 
 
+def test_settings_of_one_run_are_those_that_it_is_made_again_with(project: Path) -> None:
+    text = (project / "pipeline.py").read_text()
+    text = text.replace(
+        "def features(readings: pd.DataFrame)", "def features(readings: pd.DataFrame, *, shift: int = 0)"
+    )
+    (project / "pipeline.py").write_text(text.replace('readings["at"].dt.hour.', 'readings["at"].dt.hour.add(shift).'))
+    projects.filiera("apply", "--set", "features.shift=3", "--set", "usage.depth=4", project=project)
+    with Workspace.open(project) as workspace:
+        assert workspace.models("usage")[0].settings == {"depth": 4}
+        assert workspace.query("features", limit=1).column("hour").to_pylist() == [3.0]
+        assert [workspace.reproduce(label)["outcome"] for label in ("features", "usage")] == ["equal", "equal"]
+
+
 def test_a_tolerance_re_runs_nothing(project: Path) -> None:
     text = (project / "pipeline.py").read_text()
     (project / "pipeline.py").write_text(text.replace("trials=3,", "trials=3, tolerance=0.01,"))

@@ -15,11 +15,11 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from filiera.core.asset import Model, Table
+from filiera.core.asset import Model, Parameter, Table
 from filiera.core.ids import new_id
 from filiera.core.model import ModelVersion
 from filiera.core.money import Money
@@ -163,6 +163,7 @@ def _made_again(context: Context, known: Recorded, folder: Path) -> Likeness:
     asset = definitions.graph.find(trace.asset)
     if asset is None:
         return Likeness(outcome=DIFFERENT, differences=("its code defines no such asset",))
+    asset = _as_it_ran(asset, known.manifest["settings"])
     before = _other_definition(asset, known)
     _refuse_other_rows(context, asset, known)
     made = _compared(context, definitions, asset, known)
@@ -181,6 +182,14 @@ def _compared(context: Context, definitions: Definitions, asset: Table | Model, 
     assert isinstance(known.output, ModelVersion)
     fitted = rebuild_model(context, definitions, asset, known.inputs[asset.inputs[0].asset], known.output)
     return compare_model(context, known.output, fitted, asset.tolerance)
+
+
+def _as_it_ran(asset: Table | Model, settings: Mapping[str, Any]) -> Table | Model:
+    """The definition with the settings of the run, which may have been set for that run alone."""
+    if isinstance(asset, Table):
+        return replace(asset, settings=dict(settings["settings"]))
+    space = tuple(Parameter(**(item | {"choices": tuple(item["choices"])})) for item in settings["space"])
+    return replace(asset, space=space)
 
 
 def _other_definition(asset: Table | Model, known: Recorded) -> list[str]:

@@ -70,13 +70,13 @@ def marks(connection: sa.Connection, trace_ids: Iterable[str]) -> list[Mark]:
 
 
 def answers(connection: sa.Connection, keys: Mapping[str, str]) -> dict[str, Mark]:
-    """The traces that answer for keys, by asset.
+    """The traces that answer for keys, by asset; none whose output was freed.
 
     Args:
         connection: to the ledger.
         keys: one per asset.
     """
-    query = _MARKS.join(t.canon, t.canon.c.trace == t.trace.c.id)
+    query = _MARKS.join(t.canon, t.canon.c.trace == t.trace.c.id).where(~gone(t.trace.c.output))
     found: dict[str, Mark] = {}
     for chunk in _chunks(keys.items()):
         wanted = sa.tuple_(t.canon.c.asset, t.canon.c.key).in_(chunk)

@@ -48,7 +48,7 @@ def test_a_freed_trace_does_not_answer_until_it_is_put_back(world: World) -> Non
     for _ in range(4):
         world.compute()
         world.advance("dev")
-    first = min((m for m in world.made.values() if m.asset != "code"), key=lambda m: m.id)
+    first = next(m for m in world.made.values() if m.asset == "features")
     world.clock.us += 6 * DAY
     with world.lake.ledger.reading() as connection:
         trace = traces.of_output(connection, first.id)
