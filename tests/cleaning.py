@@ -145,14 +145,14 @@ class World:
     def hold(self) -> None:
         """Hold a snapshot or version, or end a hold."""
         if self.held and self.chance.random() < 0.5:
-            output = self.chance.choice(sorted(self.held))
+            output = self.chance.choice([output for output in self.made if output in self.held])
             with self.lake.ledger.commit(actor="me", action="hold.release", object=output) as tx:
                 holds.release(tx, output)
             self.held.discard(output)
             return
         able = [m.id for m in self.standing() if m.asset != "code"]
         if able:
-            output = self.chance.choice(sorted(able))
+            output = self.chance.choice(able)
             with self.lake.ledger.commit(actor="me", action="hold.place", object=output) as tx:
                 holds.place(tx, output, output, "a test", "me")
             self.held.add(output)

@@ -137,7 +137,6 @@ def documented() -> Iterator[tuple[Place, str]]:
 
 
 KEYS = sorted(documented())
-NUMBERS = {"max_record_bytes", "trials", "minimum_gain", "approvals", *PRICES}
 LENGTHS = ("data_quiet", "data_max_wait", "code_quiet", "code_max_wait")
 FLAGS = {"optional", "ingest", "compute", "train", "drift"}
 NUMBERS = {"max_record_bytes", "trials", "minimum_gain", "approvals", "generations", "prod_generations", *PRICES}
