@@ -14,7 +14,7 @@ from filiera.core.asset import Model, Table
 from filiera.core.model import ModelVersion
 from filiera.core.snapshot import Snapshot
 from filiera.dimensions.compute import Span, compute_spans, start_run
-from filiera.dimensions.context import Context, Definitions
+from filiera.dimensions.context import Context, Definitions, scope_of
 from filiera.dimensions.parts import slices
 from filiera.dimensions.training import prepare
 from filiera.lake.rows import arrow_schema
@@ -120,6 +120,7 @@ def rebuild_model(
             bundle=str(definitions.root),
             trials=1,
             lag=None,
+            scope=scope_of(context, model),
         )
         return refit(request, context.engine, version.settings, refit_range(model.split, training.matrix.time))
     finally:

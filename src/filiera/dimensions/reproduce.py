@@ -204,7 +204,7 @@ def _other_definition(asset: Table | Model, known: Recorded) -> list[str]:
 def _refuse_other_rows(context: Context, asset: Table | Model, known: Recorded) -> None:
     """The recorded snapshots may be seen otherwise now: a column may have been declared personal since."""
     for name, snapshot in known.inputs.items():
-        columns = columns_read(asset, snapshot.key, snapshot.time)
+        columns = columns_read(asset, name, snapshot.key, snapshot.time)
         if seen_digest(context, snapshot, columns) != known.trace.inputs[name]:
             hidden = context.reader.hidden(snapshot, columns or snapshot.columns)
             raise ConflictError(
