@@ -54,6 +54,7 @@ class ModelDefinition:
     uses: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
+    tolerance: float | None = None
 
 
 class Model:
@@ -159,6 +160,7 @@ def model(
     uses: Sequence[str] = (),
     files: Sequence[str] = (),
     variables: Sequence[str] = (),
+    tolerance: float | None = None,
 ) -> Any:
     """A model: the function gives an unfitted estimator for one setting of its parameters.
 
@@ -176,9 +178,12 @@ def model(
         uses: as of `table`.
         files: files that the function reads, as paths or patterns relative to the project, written out as a list.
         variables: environment variables that the function reads, written out as a list; no secrets.
+        tolerance: relative difference of the score that a repeated fit may show, where fits do not repeat bit by bit;
+            `filiera reproduce` then compares scores, not packages.
 
     Raises:
-        CodeError: no inputs, one twice, the target among them, an unknown score, or fewer than one trial.
+        CodeError: no inputs, one twice, the target among them, an unknown score, fewer than one trial, or a tolerance
+            that is none.
     """
     columns = _names("inputs", inputs)
     if predicts in columns:
@@ -191,10 +196,11 @@ def model(
         raise CodeError("code.split", f"`{split}` is no split", expected="fl.backtest(), fl.holdout() or fl.folds()")
     _at_least("trials", trials, 1)
     _at_least("seed", seed, 0)
+    _share("tolerance", tolerance)
     definition = ModelDefinition(
         predicts=predicts, inputs=columns, split=split or backtest(), trials=trials, score=score, seed=seed,
         order=order, uses=_names("uses", uses) if uses else (), files=_texts("files", files),
-        variables=_texts("variables", variables),
+        variables=_texts("variables", variables), tolerance=tolerance,
     )  # fmt: skip
     return _attach(None, definition)
 
@@ -229,6 +235,12 @@ def _names(word: str, given: Sequence[str]) -> tuple[str, ...]:
 def _at_least(word: str, given: int, least: int) -> None:
     if isinstance(given, bool) or not isinstance(given, int) or given < least:
         raise CodeError(f"code.{word}", f"`{word}` is a whole number", expected=f"{least} or more", found=repr(given))
+
+
+def _share(word: str, given: float | None) -> None:
+    number = isinstance(given, int | float) and not isinstance(given, bool)
+    if given is not None and not (number and 0 < given < 1):
+        raise CodeError(f"code.{word}", f"`{word}` is a share", expected="above 0 and below 1", found=repr(given))
 
 
 def _attach(function: F | None, definition: TableDefinition | ModelDefinition) -> Any:

@@ -42,6 +42,20 @@ def required(places: Sequence[str] | None = None) -> dict[str, tuple[str, ...]]:
     return needs
 
 
+def provided() -> tuple[dict[str, str], dict[str, str]]:
+    """Version by distribution of this interpreter, and the distribution behind each top-level module."""
+    from packaging.utils import canonicalize_name
+
+    versions: dict[str, str] = {}
+    providers: dict[str, str] = {}
+    for distribution in _distributions(None):
+        name = canonicalize_name(str(distribution.metadata["Name"]))
+        versions.setdefault(name, str(distribution.version))
+        for top in _tops(distribution):
+            providers.setdefault(top, name)
+    return versions, providers
+
+
 def source_of(top: str) -> Path | None:
     """The source file or package folder of a module that this interpreter finds outside its installed libraries."""
     from importlib.machinery import PathFinder

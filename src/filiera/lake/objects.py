@@ -16,8 +16,9 @@ from typing import Protocol
 import pyarrow as pa
 
 from filiera.core.snapshot import ObjectRecord
-from filiera.errors import IntegrityError, NoSpaceError, UnavailableError
+from filiera.errors import IntegrityError, NoSpaceError, NotFoundError, UnavailableError
 from filiera.lake import seal
+from filiera.lake.trash import Trash
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -40,6 +41,7 @@ class LocalObjects:
     def __init__(self, root: Path, keys: KeyWrapper) -> None:
         self._root = root
         self._keys = keys
+        self.trash = Trash(root, root.parent / "trash")
 
     def put(self, payload: bytes) -> ObjectRecord:
         """Seal and store bytes; durable when it returns.
@@ -58,6 +60,7 @@ class LocalObjects:
 
         Raises:
             IntegrityError: the object is missing or a bit differs from what was put.
+            NotFoundError: it was freed and can be put back.
         """
         return seal.open_bytes(self._read(record), self._key(record), record.object_id)
 
@@ -78,6 +81,11 @@ class LocalObjects:
         for record in records:
             self._path(record.object_id).unlink(missing_ok=True)
 
+    def orphans(self, known: set[str], older_than_s: float, now_s: float) -> list[tuple[str, int]]:
+        """Objects that no ledger row names and that are too old to be of a running writer, with their sizes."""
+        files = ((path.name, path.stat()) for path in sorted(self._root.glob("*/[!.]*")) if path.name not in known)
+        return [(name, stat.st_size) for name, stat in files if now_s - stat.st_mtime > older_than_s]
+
     def sweep(self, known: set[str], older_than_s: float, now_s: float) -> int:
         """Remove files that no ledger row names and that are too old to be of a running writer; gives their number."""
         count = 0
@@ -97,6 +105,12 @@ class LocalObjects:
         try:
             sealed = self._path(record.object_id).read_bytes()
         except FileNotFoundError as error:
+            if self.trash.holds(record.object_id):
+                raise NotFoundError(
+                    "object.freed",
+                    f"object {record.object_id} was freed: nothing reached it",
+                    next="`filiera gc --restore` puts it back",
+                ) from error
             raise IntegrityError(
                 "object.missing",
                 f"object {record.object_id} is missing",

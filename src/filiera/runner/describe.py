@@ -22,7 +22,7 @@ from filiera.digest import digest_json
 from filiera.dimensions.closure import Closures, identity
 from filiera.dimensions.flags import sentences
 from filiera.dimensions.key import with_digests
-from filiera.dimensions.libraries import installed, required, source_of
+from filiera.dimensions.libraries import installed, provided, required, source_of
 from filiera.dimensions.project import Project
 from filiera.dimensions.resolve import known_names, names_something
 from filiera.errors import CodeError, nearest
@@ -77,11 +77,7 @@ def describe(
             models.append(_model(defined, code, assets))
         else:
             tables.append(_table(defined, code, assets, arguments["sources"]))
-    manifest = {
-        "python": ".".join(platform.python_version_tuple()[:2]),
-        "platform": f"{platform.system()} {platform.machine()}",
-        "libraries": dict(sorted(versions.items())),
-    }
+    manifest = _runtime(versions)
     graph = Graph(
         sources=tuple(arguments["sources"]),
         tables=tuple(tables),
@@ -94,6 +90,25 @@ def describe(
     for model in models:
         _refuse_key_inputs(graph, model, found[model.name].function, arguments["sources"])
     return graph_to_json(with_digests(replace(graph, warnings=(*graph.warnings, *_unreleasable(models)))))
+
+
+def runtime(
+    _arguments: Mapping[str, Any], _inputs: Sequence[memoryview], _emit: Callable[[Any], None]
+) -> dict[str, Any]:
+    """Task: the interpreter and its libraries, without a look at any pipeline."""
+    return _runtime(installed())
+
+
+def _runtime(libraries: Mapping[str, str]) -> dict[str, Any]:
+    """What a rebuild needs: version by module and by distribution, and which distribution a module comes from."""
+    distributions, providers = provided()
+    return {
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "libraries": dict(sorted(libraries.items())),
+        "distributions": dict(sorted(distributions.items())),
+        "providers": dict(sorted(providers.items())),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +331,7 @@ def _model(defined: Defined, code: Coded, assets: Mapping[str, bool]) -> Model:
         score=definition.score,
         seed=definition.seed,
         order=definition.order,
+        tolerance=definition.tolerance,
         code=code(defined, ports),
     )
 
