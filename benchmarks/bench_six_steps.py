@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
 import record
 
 sys.path.insert(0, str(record.HERE / "six_steps"))
@@ -37,7 +38,9 @@ EXPECTED = {
     c.COLD: set(c.INPUTS), c.NOTHING: set(), c.PARAMETER: {"train", "evaluate", "package"},
     c.CODE: {"features", "train", "evaluate", "package"}, c.REWRITTEN: set(), c.ROWS: set(c.INPUTS),
 }  # fmt: skip
-SETTLED_S = 2.5  #: a file changed less than two seconds ago may change again unseen, so no tool that looks at times trusts it
+SETTLED_S = (
+    2.5  #: a file changed less than two seconds ago may change again unseen, so no tool that looks at times trusts it
+)
 Row = dict[str, Any]
 
 
@@ -109,14 +112,18 @@ def medians(rows: list[Row]) -> dict[str, dict[str, float]]:
 
 
 def headline(rows: list[Row], found: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """filiera to the best tool that is no `make`, and to no tool at all."""
+    """Filiera to the best tool that is no `make`, and to no tool at all."""
     peers = [name for name in found if name not in ("filiera", "direct", "make")]
     ours, direct = found["filiera"], found["direct"]
     told = {"cold to direct": ours[c.COLD] / direct[c.COLD], "cold over direct, s": ours[c.COLD] - direct[c.COLD]}
     for what in dict.fromkeys(CHANGES) if peers else ():
         best = min(peers, key=lambda name: found[name][what])
         told[f"{what} to {best}"] = ours[what] / found[best][what]
-    wrong = [row for row in rows if row["name"] == "filiera" and set(row["ran"]) - {"load"} != EXPECTED[row["change"]] - {"load"}]
+    wrong = [
+        row
+        for row in rows
+        if row["name"] == "filiera" and set(row["ran"]) - {"load"} != EXPECTED[row["change"]] - {"load"}
+    ]
     return told | {"runs of filiera with other steps than needed": float(len(wrong))}
 
 
@@ -135,7 +142,9 @@ def main(rounds: int = ROUNDS) -> None:
     found = medians(rows)
     for name, each in found.items():
         print(f"  {name:9} " + "  ".join(f"{what} {seconds:.2f} s" for what, seconds in each.items()))
-    record.write("six_steps", QUESTION, {"median_s": found, "rows": rows, "load": os.getloadavg()}, headline(rows, found))
+    record.write(
+        "six_steps", QUESTION, {"median_s": found, "rows": rows, "load": os.getloadavg()}, headline(rows, found)
+    )
 
 
 if __name__ == "__main__":

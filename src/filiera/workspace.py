@@ -21,13 +21,13 @@ from filiera.core.contract import OPEN
 from filiera.core.generation import DEV, PROD, Generation
 from filiera.core.model import ModelVersion
 from filiera.core.money import Money
-from filiera.core.plan import Plan
+from filiera.core.plan import Action, Plan
 from filiera.core.progress import Progress, Silent
 from filiera.core.snapshot import Snapshot
 from filiera.cost.calibration import Forecasted, calibration
 from filiera.cost.prices import load_prices
 from filiera.dimensions import stamp, waiting
-from filiera.dimensions.apply import ApplyReport, apply, apply_lock
+from filiera.dimensions.apply import ApplyReport, apply, apply_lock, idle_report
 from filiera.dimensions.context import Context, Definitions, working_bundle
 from filiera.dimensions.describe import describe
 from filiera.dimensions.facts import LedgerFacts
@@ -210,14 +210,14 @@ class Workspace:
             environment: that would move.
             overrides: settings of this run only, such as `{"power.max_leaf_nodes": 64}`.
         """
-        return self._plan(self._overridden(overrides), environment)
+        return self._plan(self._overridden(overrides), LedgerFacts(self._context, environment), environment)
 
     def _overridden(self, overrides: Overrides | None) -> Definitions:
         definitions = self.definitions()
         return replace(definitions, graph=override(definitions.graph, overrides)) if overrides else definitions
 
-    def _plan(self, definitions: Definitions, environment: str) -> Plan:
-        context, facts = self._context, LedgerFacts(self._context, environment)
+    def _plan(self, definitions: Definitions, facts: LedgerFacts, environment: str) -> Plan:
+        context = self._context
         plan = make_plan(
             definitions.graph,
             facts,
@@ -240,24 +240,37 @@ class Workspace:
         return calibration([Forecasted(**record) for record in records])
 
     def plan_answer(self, environment: str = DEV, *, overrides: Overrides | None = None) -> dict[str, Any]:
-        """The plan as data and as text, remembered for as long as nothing changes."""
+        """The plan as data and as text, remembered for as long as nothing changes.
+
+        Where nothing is left to do, `apply` is what an apply would answer, as data and as text; else it is None.
+        """
         from filiera.core.plan_text import plan_text
 
-        plan = self.plan(environment, overrides=overrides)
+        seen = stamp.look(
+            self.settings.root,
+            [source.pattern for source in self.settings.sources.values()],
+            stamp.library_folders(Path(self._python() or sys.executable)),
+            now_us=self._context.clock.now_us(),
+        )
+        definitions, facts = self._overridden(overrides), LedgerFacts(self._context, environment)
+        plan = self._plan(definitions, facts, environment)
         answer: dict[str, Any] = {"plan": plan.to_json(), "text": plan_text(plan)}
         remember_plan(self._plans, answer["plan"])
         if overrides:
             return answer
-        if any(waiting.busy(self._context, source) for source in self.settings.sources):
-            return answer  # a file that is being written may be whole a moment later
-        now_us = self._context.clock.now_us()
-        patterns = [source.pattern for source in self.settings.sources.values()]
-        libraries = stamp.library_folders(Path(self._python() or sys.executable))
-        stamp.remember(
-            self.settings.root, environment, patterns, libraries, answer,
-            now_us=now_us, valid_until_us=now_us + PLAN_VALID_US,
-        )  # fmt: skip
+        idle = self._idle(definitions, facts, plan)
+        answer["apply"] = {"report": idle.to_json(), "text": idle.to_text()} if idle else None
+        if not any(waiting.busy(self._context, source) for source in self.settings.sources):
+            # a file that is being written may be whole a moment later
+            stamp.remember(seen, environment, answer, valid_until_us=seen.at_us + PLAN_VALID_US)
         return answer
+
+    def _idle(self, definitions: Definitions, facts: LedgerFacts, plan: Plan) -> ApplyReport | None:
+        """What an apply would answer that finds nothing to do; None when it would do something."""
+        reused = all(step.action is Action.REUSE and not step.detail for step in plan.steps)
+        if plan.environment == PROD or not reused or self._proposal() != self._accepted():
+            return None
+        return idle_report(self._context, definitions, facts, plan.environment)
 
     def apply(
         self,
@@ -293,7 +306,11 @@ class Workspace:
         with self._lock():
             definitions = self._overridden(overrides)
             if plan is not None:
-                refuse_stale(self._plans, plan, self._plan(definitions, environment).to_json())
+                refuse_stale(
+                    self._plans,
+                    plan,
+                    self._plan(definitions, LedgerFacts(self._context, environment), environment).to_json(),
+                )
             self._accept_rules()
             cause = {"set": dict(overrides)} if overrides else None
             report = apply(self._context, definitions, environment, trials=trials, cause=cause)
@@ -325,17 +342,23 @@ class Workspace:
                 next=f"`filiera env new {environment} --from dev` makes it",
             )
 
-    def _accept_rules(self) -> None:
-        """Alone on a machine, the proposals of `filiera.toml` become rules by an apply, with an audit entry."""
-        proposal = {
+    def _proposal(self) -> dict[str, Any]:
+        """The rules as they stand in `filiera.toml`."""
+        return {
             "owner": self.settings.project.owner,
             "purposes": list(self.settings.project.purposes),
             "environments": {name: rules.approvals for name, rules in self.settings.environments.items()},
             "contracts": {name: source.contract.digest for name, source in self.settings.sources.items()},
         }
+
+    def _accepted(self) -> Any:
         with self.ledger.reading() as connection:
-            accepted = environments.accepted_rules(connection)
-        if accepted != proposal:
+            return environments.accepted_rules(connection)
+
+    def _accept_rules(self) -> None:
+        """Alone on a machine, the proposals of `filiera.toml` become rules by an apply, with an audit entry."""
+        proposal = self._proposal()
+        if self._accepted() != proposal:
             with self.ledger.commit(
                 actor=self.principal, action="rules.accept", object="project", details=proposal
             ) as tx:
@@ -514,7 +537,7 @@ class Workspace:
             champion = releasing.champion_of(context, environment, candidate.version.name)
             if champion is not None:
                 follow(context, environment)  # the champion is judged on the rows that it would get in service
-            plan = self._plan(definitions, origin)
+            plan = self._plan(definitions, LedgerFacts(context, origin), origin)
             checks = releasing.gate_checks(context, candidate, champion, environment, plan)
             generation = releasing.release(context, definitions, candidate, environment, origin, checks)
         return {

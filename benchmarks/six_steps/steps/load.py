@@ -1,5 +1,6 @@
 import numpy as np
 import pyarrow.parquet as pq
+
 from steps.files import command, kept, path_of
 
 
