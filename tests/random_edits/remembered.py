@@ -39,7 +39,10 @@ def _by_statement(function: Callable[..., Any]) -> Callable[..., Any]:
         place = (id(node), own is not None)
         if place not in kept:
             found = function(node) if own is None else function(node, own)
-            kept[place] = (node, list(found) if function.__name__ == "_chains" else found)  # the node lives on: ids stay
+            kept[place] = (
+                node,
+                list(found) if function.__name__ == "_chains" else found,
+            )  # the node lives on: ids stay
         return kept[place][1]
 
     return asked

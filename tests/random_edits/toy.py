@@ -219,25 +219,30 @@ def _steps(toy: Toy, module: str, dialect: Dialect) -> str:
     lines = [dialect.head + "import lib_a", "import lib_b as b", "import pkg.tools", "from consts import *", ""]
     mine = [(name, step) for name, step in sorted(toy.steps.items()) if step.module == module]
     called = {helper for _, step in mine for helper in step.helpers if toy.helpers[helper].module == "lib_c"}
-    lines += [f"from lib_c import {name}" for name in sorted(called)[::2]]
+    lines += [f"from lib_c import {name}" for name in sorted(called) if _is_imported(name)]
     for name, step in mine:
-        lines += ["", "", *_step_lines(toy, name, step, sorted(called)[::2], dialect)]
+        lines += ["", "", *_step_lines(toy, name, step, dialect)]
     return "\n".join([*lines, "", "", *_idle(toy, module)]) + "\n"
 
 
-def _step_lines(toy: Toy, name: str, step: Step, imported: list[str], dialect: Dialect) -> list[str]:
+def _step_lines(toy: Toy, name: str, step: Step, dialect: Dialect) -> list[str]:
     total = " + ".join(f"{dialect.read.format(port)} * {n + 1}" for n, port in enumerate(step.inputs))
     lines = [dialect.decorator, f"def {name}({', '.join(step.inputs)}, *, gain={step.setting}):", *_notes(step.looks)]
     lines.append(f"    x = {_laid_out(f'{total} + {step.factor}', step.looks)}")
     for helper in step.helpers:
         home = toy.helpers[helper].module
-        if home == "lib_c" and helper not in imported:
+        if home == "lib_c" and not _is_imported(helper):
             lines += [f"    from lib_c import {helper}", f"    x += {helper}(x)"]
         else:
             lead = {"lib_a": "lib_a.", "lib_b": "b.", "lib_c": "", "pkg.tools": "pkg.tools."}[home]
             lines.append(f"    x += {lead}{helper}(x)")
     lines += [f"    x += {constant}" for constant in step.constants]
     return [*lines, f"    return {dialect.give.format(f'x * gain % {step.modulus}')}"]
+
+
+def _is_imported(helper: str) -> bool:
+    """Whether modules import a helper of lib_c; the others are imported inside the functions that call them."""
+    return int(helper[1:]) % 2 == 0
 
 
 def _notes(looks: int) -> list[str]:
