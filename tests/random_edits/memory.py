@@ -66,10 +66,10 @@ class MemoryFacts:
         self.standing: dict[str, Trace] = {}
         self.pricing = Pricing(load_prices("EUR", {}), workers=2, waited_for=False)
 
-    def pending(self, source: str) -> Pending:  # noqa: ARG002
+    def pending(self, source: str) -> Pending:
         return Pending((), 0)
 
-    def notes(self, source: str) -> list[str]:  # noqa: ARG002
+    def notes(self, source: str) -> list[str]:
         return []
 
     def semantic(self, asset: str, columns: Sequence[str] | None) -> str | None:
@@ -78,10 +78,10 @@ class MemoryFacts:
             return self._sources[asset]
         return self.standing[asset].output_semantic if asset in self.standing else None
 
-    def layout(self, asset: str) -> tuple[tuple[str, ...], str | None]:  # noqa: ARG002
+    def layout(self, asset: str) -> tuple[tuple[str, ...], str | None]:
         return ("row",), None
 
-    def columns(self, asset: str) -> tuple[str, ...] | None:  # noqa: ARG002
+    def columns(self, asset: str) -> tuple[str, ...] | None:
         return None
 
     def answers(self, keys: Mapping[str, str]) -> Mapping[str, Mark]:
@@ -101,7 +101,7 @@ class MemoryFacts:
     def continuation(self, model: Model, graph: Graph, key: str) -> str:
         raise AssertionError("there are no models")
 
-    def threshold(self, asset: str) -> float:  # noqa: ARG002
+    def threshold(self, asset: str) -> float:
         return 0.0
 
     def new_share(self, asset: Table | Model) -> float | None:
@@ -118,10 +118,10 @@ class MemoryFacts:
                 found.setdefault(asset, []).append(Run(trace.seconds, trace.input_rows, trace.output_semantic))
         return found
 
-    def rows_to_read(self, asset: Table | Model, graph: Graph) -> int | None:  # noqa: ARG002
+    def rows_to_read(self, asset: Table | Model, graph: Graph) -> int | None:
         return None
 
-    def detail(self, asset: Table | Model, graph: Graph) -> str:  # noqa: ARG002
+    def detail(self, asset: Table | Model, graph: Graph) -> str:
         return ""
 
 
