@@ -10,7 +10,8 @@ from random_edits.toy import SOURCES, Toy, add_step
 #: Kind of edit -> how often, relative to the others.
 KINDS = {
     "body": 14, "helper": 8, "constant": 3, "setting": 12, "looks of a step": 10, "looks of a helper": 8,
-    "unrelated": 12, "new day": 5, "changed row": 5, "rewritten file": 8, "revert": 10, "added step": 5, "removed step": 4,
+    "unrelated": 12, "new day": 5, "changed row": 5, "rewritten file": 8, "revert": 10, "added step": 5,
+    "removed step": 4,
 }  # fmt: skip
 
 

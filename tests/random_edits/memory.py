@@ -25,11 +25,7 @@ from filiera.runner.describe import describe
 from random_edits.toy import LIBRARIES, SOURCES, STEP_MODULES, Toy, digest
 
 MODULES = ("pipeline", "consts", "pkg", *LIBRARIES, *(f"steps_{number}" for number in range(STEP_MODULES)))
-SCHEMA = (
-    {"name": "day", "type": "integer"},
-    {"name": "place", "type": "integer"},
-    {"name": "value", "type": "integer"},
-)
+SCHEMA = tuple({"name": name, "type": "integer"} for name in ("day", "place", "value"))
 
 
 def values_of(toy: Toy, source: str) -> list[int]:

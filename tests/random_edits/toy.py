@@ -210,7 +210,10 @@ def _helper_lines(toy: Toy, name: str, helper: Helper) -> list[str]:
             f"M{name} = {{'a': 0}}", f"M{name}['a'] = {number}", "", "", f"def {name}(x):", *notes,
             f"    return {value(f'M{name}[chr(97)]')}",
         ],
-        "partial": [f"def _{name}(k, x):", *notes, f"    return {value('k')}", "", "", f"{name} = partial(_{name}, {number})"],
+        "partial": [
+            f"def _{name}(k, x):", *notes, f"    return {value('k')}", "", "",
+            f"{name} = partial(_{name}, {number})",
+        ],
     }  # fmt: skip
     return bodies[helper.form]
 
