@@ -27,7 +27,7 @@ from filiera.errors import WorkError
 from filiera.lake.rows import arrow_schema
 from filiera.ledger import environments, studies, traces
 from filiera.ledger.journal import Tx
-from filiera.runner.frames import one_schema
+from filiera.runner.frames import ipc_writer, one_schema
 
 COMPUTE = "filiera.runner.table:compute"
 Span = tuple[int | None, int | None]
@@ -222,7 +222,7 @@ def _task(context: Context, definitions: Definitions, run: _Run, number: int, sp
             snapshot, None, low - run.reach_us if timed and low is not None else None, high if timed else None
         )
         run.rows_read += rows.num_rows
-        buffers.append(SharedBuffer.create([to_ipc(rows)]))
+        buffers.append(SharedBuffer.written(ipc_writer(rows)))
         ports.append({"asset": port.asset, "frame": port.frame.value})
     return Task(
         id=f"{run.table.name}-{number}",
@@ -258,14 +258,6 @@ def _model_port(context: Context, version: ModelVersion) -> tuple[dict[str, Any]
         SharedBuffer.create([package_of(context.lake.objects, version)]),
         SharedBuffer.create([predictions_of(context.lake.objects, version)]),
     ]
-
-
-def to_ipc(table: pa.Table) -> pa.Buffer:
-    """A table as Arrow IPC."""
-    out = pa.BufferOutputStream()
-    with pa.ipc.new_file(out, table.schema) as writer:
-        writer.write_table(table)
-    return out.getvalue()
 
 
 def _rows(result: Result) -> pa.Table:
