@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from filiera.dimensions.recheck import Released
+    from filiera.engine.process import ProcessEngine
     from filiera.study_text import StudyReport
 
 #: A remembered plan is looked at again after a day: freshness rules may have come due.
@@ -79,8 +80,9 @@ class Workspace:
         clock: Clock | None = None,
         environ: Mapping[str, str] | None = None,
         principal: str | None = None,
+        engine: ProcessEngine | None = None,
     ) -> Workspace:
-        """Open the project in `root`.
+        """Open the project in `root`; an engine that was launched before is taken over.
 
         Raises:
             SettingsError: `filiera.toml` has a mistake; with file and line.
@@ -103,6 +105,7 @@ class Workspace:
             clock=clock,
             principal=principal or local_principal(),
             purpose=settings.project.purposes[0],
+            _engine=engine,
         )
         return cls(context, policy, key_path)
 
@@ -303,7 +306,7 @@ class Workspace:
                 next="`filiera apply`, then `filiera release MODEL`",
             )
         self._context.progress = progress or Silent()
-        with self._lock():
+        with self._lock(), self.lake.objects.keeping():
             definitions = self._overridden(overrides)
             if plan is not None:
                 refuse_stale(

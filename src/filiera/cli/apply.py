@@ -48,13 +48,17 @@ def command(
     if answer is not None and answer["apply"] is not None:
         click.echo(json.dumps(answer["apply"]["report"], indent=2) if as_json else answer["apply"]["text"])
         return
-    from filiera.dimensions.overrides import parse_overrides
-    from filiera.workspace import Workspace
+    from filiera.dimensions.runtime import engine_of
+    from filiera.settings import load
 
-    settings = parse_overrides(overrides)
-    with Workspace.open(root) as workspace:
-        how = {"trials": trials, "overrides": settings, "plan": plan_key}
-        report = _apply(workspace, environment, how, as_json=as_json)
+    with engine_of(load(root)) as engine:
+        engine.launch()  # its process loads its libraries while this one loads its own
+        from filiera.dimensions.overrides import parse_overrides
+        from filiera.workspace import Workspace
+
+        how = {"trials": trials, "overrides": parse_overrides(overrides), "plan": plan_key}
+        with Workspace.open(root, engine=engine) as workspace:
+            report = _apply(workspace, environment, how, as_json=as_json)
     if report.failure is not None:
         sys.exit(report.failure.exit_status)
     if report.refused:

@@ -307,6 +307,7 @@ def _run_step(
             snapshot = snapshots.get(connection, trace.output)
         text = f"{snapshot.rows:,} rows, snapshot {snapshot.number}" if snapshot else ""
     else:
+        context.lake.objects.forget()  # a study needs the memory, and reads one table once
         trace, text = train_model(context, definitions, facts, asset, step.key, semantics, run_id, trials)
     cost, seconds = _booked(context, run_id, asset.name)
     return trace, Done(

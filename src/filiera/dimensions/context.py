@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,14 +13,12 @@ from filiera.core.progress import Progress, Silent
 from filiera.core.snapshot import Snapshot
 from filiera.cost.prices import Prices
 from filiera.dimensions.bundle import Bundle, collect_bundle
+from filiera.dimensions.runtime import engine_of, workers
 from filiera.engine.process import ProcessEngine
 from filiera.lake.access import LakeReader
 from filiera.lake.table import Lake
 from filiera.ledger.journal import Ledger
 from filiera.settings import Settings
-
-#: Loaded once, before the zygote forks: what nearly every pipeline needs.
-PRELOAD = ("numpy", "pandas", "sklearn.ensemble", "filiera.runner.fit")
 
 
 @dataclass(slots=True)
@@ -43,15 +40,13 @@ class Context:
     @property
     def workers(self) -> int:
         """Tasks at the same time: one per core that this process may use."""
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return workers()
 
     @property
     def engine(self) -> ProcessEngine:
         """The engine, started when first used."""
         if self._engine is None:
-            python = self.settings.project.python
-            path = str(self.settings.root / python) if python else None
-            self._engine = ProcessEngine(self.workers, python=path, preload=PRELOAD)
+            self._engine = engine_of(self.settings)
         return self._engine
 
     def close(self) -> None:

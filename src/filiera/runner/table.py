@@ -91,4 +91,6 @@ def _sorted(table: pa.Table, order: Sequence[str]) -> pa.Table:
         return table
     plain = pa.table({n: table.column(n).cast(pa.string()) if pa.types.is_dictionary(table.column(n).type)
                       else table.column(n) for n in names})  # fmt: skip
-    return table.take(pc.sort_indices(plain, sort_keys=[(name, "ascending") for name in names]))
+    indices = pc.sort_indices(plain, sort_keys=[(name, "ascending") for name in names])
+    numbers = indices.to_numpy()
+    return table if (numbers[1:] > numbers[:-1]).all() else table.take(indices)
