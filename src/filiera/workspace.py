@@ -213,13 +213,16 @@ class Workspace:
             environment: that would move.
             overrides: settings of this run only, such as `{"power.max_leaf_nodes": 64}`.
         """
-        return self._plan(self._overridden(overrides), LedgerFacts(self._context, environment), environment)
+        return self._plan(self._overridden(overrides), environment)
 
     def _overridden(self, overrides: Overrides | None) -> Definitions:
         definitions = self.definitions()
         return replace(definitions, graph=override(definitions.graph, overrides)) if overrides else definitions
 
-    def _plan(self, definitions: Definitions, facts: LedgerFacts, environment: str) -> Plan:
+    def _plan(self, definitions: Definitions, environment: str) -> Plan:
+        return self._plan_of(definitions, LedgerFacts(self._context, environment), environment)
+
+    def _plan_of(self, definitions: Definitions, facts: LedgerFacts, environment: str) -> Plan:
         context = self._context
         plan = make_plan(
             definitions.graph,
@@ -256,7 +259,7 @@ class Workspace:
             now_us=self._context.clock.now_us(),
         )
         definitions, facts = self._overridden(overrides), LedgerFacts(self._context, environment)
-        plan = self._plan(definitions, facts, environment)
+        plan = self._plan_of(definitions, facts, environment)
         answer: dict[str, Any] = {"plan": plan.to_json(), "text": plan_text(plan)}
         remember_plan(self._plans, answer["plan"])
         if overrides:
@@ -309,11 +312,7 @@ class Workspace:
         with self._lock(), self.lake.objects.keeping():
             definitions = self._overridden(overrides)
             if plan is not None:
-                refuse_stale(
-                    self._plans,
-                    plan,
-                    self._plan(definitions, LedgerFacts(self._context, environment), environment).to_json(),
-                )
+                refuse_stale(self._plans, plan, self._plan(definitions, environment).to_json())
             self._accept_rules()
             cause = {"set": dict(overrides)} if overrides else None
             report = apply(self._context, definitions, environment, trials=trials, cause=cause)
@@ -540,7 +539,7 @@ class Workspace:
             champion = releasing.champion_of(context, environment, candidate.version.name)
             if champion is not None:
                 follow(context, environment)  # the champion is judged on the rows that it would get in service
-            plan = self._plan(definitions, LedgerFacts(context, origin), origin)
+            plan = self._plan(definitions, origin)
             checks = releasing.gate_checks(context, candidate, champion, environment, plan)
             generation = releasing.release(context, definitions, candidate, environment, origin, checks)
         return {

@@ -122,7 +122,10 @@ class MemoryFacts:
 
 
 def _mark(trace: Trace) -> Mark:
-    return Mark(trace.id, trace.asset, trace.kind, trace.key, trace.output, trace.output_semantic, "", "")
+    return Mark(
+        id=trace.id, asset=trace.asset, kind=trace.kind, key=trace.key, definition=trace.definition,
+        output=trace.output, semantic=trace.output_semantic, classes="", dynamic="",
+    )  # fmt: skip
 
 
 def graph_of(root: Path, memory: Memory) -> Graph:
@@ -196,6 +199,7 @@ def _run(asset: Table, key: str, graph: Graph, facts: MemoryFacts, memory: Memor
         id=f"{asset.name}-{len(memory.traces)}", asset=asset.name, kind="table", key=key, run="", inputs=inputs,
         input_snapshots={}, code_digest=asset.code.digest, manifest_digest=asset.code.digest + key, output=output,
         output_semantic=output, seconds=0.01, cpu_seconds=0.01, cost_nano=0, input_rows=1, created_us=0,
+        definition=graph.digests[asset.name],
     )  # fmt: skip
     memory.traces[asset.name, key] = trace
     return trace
