@@ -79,7 +79,8 @@ def _repeating(table: pa.Table) -> list[str]:
 def _repeats(column: pa.ChunkedArray) -> bool:
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
         return True
-    sample = column.take(pa.array(range(0, len(column), max(1, len(column) // SAMPLE_ROWS))))
+    places = pa.array(range(0, len(column), max(1, len(column) // SAMPLE_ROWS)), pa.int64())
+    sample = column.take(places)
     return bool(pc.count_distinct(sample, mode="all").as_py() < DISTINCT_SHARE * len(sample))
 
 
