@@ -5,6 +5,7 @@ Remembered by the normalised code, the declared sources and the interpreter, so 
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -77,6 +78,7 @@ def _ask(context: Context, root: Path, sources: dict[str, Any]) -> dict[str, Any
         timeout_s=300,
     )
     context.engine.submit(task)
+    importlib.import_module("pandas")  # pyarrow does so at its first array; now the child is at work meanwhile
     (result,) = context.engine.wait()
     raise_failure(result, "pipeline.py")
     graph: dict[str, Any] = result.value
