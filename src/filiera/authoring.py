@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -34,6 +34,9 @@ class TableDefinition:
     partition: str | None
     lookback_us: int
     key: tuple[str, ...] | None
+    columns: tuple[str, ...] | Mapping[str, tuple[str, ...]] | None = None  #: of its input, or by input; None = all
+    files: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,8 @@ class ModelDefinition:
     score: str
     seed: int
     order: str
+    files: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
 
 
 class Model:
@@ -98,6 +103,9 @@ def table(
     partition: str | None = None,
     lookback: str | None = None,
     key: Sequence[str] | None = None,
+    columns: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+    files: Sequence[str] = (),
+    variables: Sequence[str] = (),
 ) -> Any:
     """A derived table: its parameters name what it reads, its result is its rows.
 
@@ -106,9 +114,13 @@ def table(
         partition: "day" or "month" = computed in parts; only new and changed days are computed again.
         lookback: rows handed over before a part, such as "1h"; only with `partition`.
         key: columns that identify a row; default: those of the first table it reads.
+        columns: what it reads of its input besides key and time; with several inputs by their names, such as
+            `{"scada": ["wind_ms"]}`. A change in another column computes nothing again. Default: all.
+        files: files that the function reads, as paths or patterns relative to the project, written out as a list.
+        variables: environment variables that the function reads, written out as a list; no secrets.
 
     Raises:
-        CodeError: another partition, or a lookback without one.
+        CodeError: another partition, a lookback without one, or a list that is none.
     """
     if partition not in (None, *PARTITIONS):
         raise CodeError(
@@ -118,8 +130,14 @@ def table(
         raise CodeError(
             "code.lookback", "a lookback without partition has no meaning", next='add partition="month" or drop it'
         )
-    columns = _names("key", key) if key is not None else None
-    definition = TableDefinition(partition=partition, lookback_us=duration_us(lookback) if lookback else 0, key=columns)
+    definition = TableDefinition(
+        partition=partition,
+        lookback_us=duration_us(lookback) if lookback else 0,
+        key=_names("key", key) if key is not None else None,
+        columns=_columns(columns),
+        files=_texts("files", files),
+        variables=_texts("variables", variables),
+    )
     return _attach(function, definition)
 
 
@@ -132,6 +150,8 @@ def model(
     score: str = "mae",
     seed: int = 0,
     order: str = "fixed",
+    files: Sequence[str] = (),
+    variables: Sequence[str] = (),
 ) -> Any:
     """A model: the function gives an unfitted estimator for one setting of its parameters.
 
@@ -146,6 +166,8 @@ def model(
         seed: of everything random.
         order: "fixed" = a study that was interrupted ends like one that was not, whatever order its trials end in;
             "free" = a trial is proposed from all that have ended, so no worker waits for a slow one.
+        files: files that the function reads, as paths or patterns relative to the project, written out as a list.
+        variables: environment variables that the function reads, written out as a list; no secrets.
 
     Raises:
         CodeError: no inputs, one twice, the target among them, an unknown score, or fewer than one trial.
@@ -163,9 +185,23 @@ def model(
     _at_least("seed", seed, 0)
     definition = ModelDefinition(
         predicts=predicts, inputs=columns, split=split or backtest(), trials=trials, score=score, seed=seed,
-        order=order,
+        order=order, files=_texts("files", files), variables=_texts("variables", variables),
     )  # fmt: skip
     return _attach(None, definition)
+
+
+def _columns(given: Any) -> tuple[str, ...] | dict[str, tuple[str, ...]] | None:
+    """Columns of the one input, or by input."""
+    if isinstance(given, Mapping) and given:
+        return {str(name): _names("columns", columns) for name, columns in given.items()}
+    return _names("columns", given) if given is not None else None
+
+
+def _texts(word: str, given: Sequence[str]) -> tuple[str, ...]:
+    """Texts, each once; none is fine."""
+    if isinstance(given, str) or not all(isinstance(text, str) and text for text in given):
+        raise CodeError(f"code.{word}", f"`{word}` is a list of texts", found=repr(given))
+    return tuple(dict.fromkeys(given))
 
 
 def _names(word: str, given: Sequence[str]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from filiera.core.plan import Plan, Step
 from filiera.core.trace import Trace
 from filiera.dimensions.compare import compare
 from filiera.dimensions.context import Context
+from filiera.engine.reads import ABSENT
 from filiera.errors import NotFoundError, nearest
 from filiera.ledger import environments, snapshots, studies, traces
 from filiera.ledger.journal import Connection
@@ -60,6 +61,9 @@ def _standing(connection: Connection, trace: Trace, context: Context) -> dict[st
         "units": sorted(code.get("units", {})),
         "libraries": dict(code.get("libraries", {})),
         "flags": list(code.get("flags", [])),
+        "files": sorted(code.get("files", {})),
+        "variables": sorted(code.get("declared_variables", {})),
+        "undeclared": sorted(name for name, content in trace.dynamic.items() if content != ABSENT),
         "settings": manifest.get("settings", {}),
     }
 
@@ -183,6 +187,10 @@ def _why_lines(answer: Mapping[str, Any]) -> Iterator[str]:
         yield f"  code    {', '.join(stands['units'])}"
     if stands["libraries"]:
         yield f"  with    {', '.join(f'{name} {version}' for name, version in sorted(stands['libraries'].items()))}"
+    read = [*stands["files"], *(f"variable {name}" for name in stands["variables"])]
+    read += [f"{name} (not declared)" for name in stands["undeclared"]]
+    if read:
+        yield f"  read    {', '.join(read)}"
     for flag in stands["flags"]:
         yield f"  flag    {flag}"
     yield f"  trace   {stands['trace']}, key {stands['key'].removeprefix('sha256:')[:12]}"

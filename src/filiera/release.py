@@ -12,8 +12,9 @@ from filiera.core.generation import Generation
 from filiera.core.model import ModelVersion
 from filiera.core.plan import Action, Dimension, Plan
 from filiera.dimensions.context import Context, Definitions
+from filiera.dimensions.follow import OTHER_VARIABLE, follow
 from filiera.dimensions.versions import package_of
-from filiera.errors import ConflictError, FilieraError, NotFoundError
+from filiera.errors import ConflictError, FilieraError, GateError, NotFoundError
 from filiera.govern.gate import Check, judge
 from filiera.ledger import environments, snapshots, sources, studies, traces
 from filiera.runner.packagecheck import inspect_package
@@ -21,6 +22,16 @@ from filiera.train import evaluate
 
 #: A model trained on a smaller share of the rows that are there by now is not fresh, unless it is held for longer.
 FRESH_SHARE = 0.98
+
+
+def catch_up(context: Context, environment: str) -> None:
+    """Bring in new rows, so that the champion is judged on those that it would get in service."""
+    try:
+        follow(context, environment)
+    except GateError as error:
+        if error.code != OTHER_VARIABLE:
+            raise
+        # another value is what is to be released; the champion is judged on the rows that it has
 
 
 def gate_checks(

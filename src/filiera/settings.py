@@ -5,6 +5,7 @@ Everything comes out as frozen values, once. Nothing else in filiera looks at fi
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,8 +14,11 @@ from types import MappingProxyType
 from typing import Any
 
 from filiera import settings_check as check
+from filiera.clock import US_PER_S
 from filiera.core.contract import OPEN, PERSONAL, Column, ColumnType, Contract, FileFormat, Reading
+from filiera.core.event import Debounce
 from filiera.core.money import Money
+from filiera.core.schedule import Schedule, length_us
 from filiera.errors import NotFoundError
 from filiera.places import SETTINGS_FILE, STATE_FOLDER
 from filiera.tomlread import Document, Section, decode, shown
@@ -24,6 +28,9 @@ PRICES = ("watts_per_busy_core", "energy_per_kwh", "wear_per_core_hour", "waitin
 _LARGEST_RECORD_BYTES = 1 << 30
 _MOST_TRIALS = 1_000_000
 _PERCENT = re.compile(r"^\s*([0-9]+(?:\.[0-9]+)?)\s*%\s*$", re.ASCII)
+_LENGTH = "a length of time, such as '60s', '15min' or '1h'"
+DATA_DEBOUNCE = Debounce(60 * US_PER_S, 15 * 60 * US_PER_S)
+CODE_DEBOUNCE = Debounce(10 * US_PER_S, 2 * 60 * US_PER_S)
 _BUDGET = re.compile(r"^\s*(.+?)\s+per\s+month\s*$")
 
 
@@ -75,6 +82,23 @@ class EnvironmentRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Automation:
+    """What `filiera up` may do in `dev` by itself; without `[automation]` nothing. `prod` always follows new rows."""
+
+    on: bool = False
+    ingest: bool = True
+    compute: bool = True
+    train: bool = False
+    up_to: Money | None = None  #: worst price of one run that needs nobody's word; None = no limit
+    month: Money | None = None  #: nothing more runs by itself when 30 days cost this; None = no limit
+    data: Debounce = DATA_DEBOUNCE
+    code: Debounce = CODE_DEBOUNCE  #: of settings too
+    schedule: Schedule | None = None
+    ref: str | None = None  #: a git ref whose commit is worked from, instead of the folder
+    drift: bool = False  #: look for drift of the released models' inputs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that was configured, once."""
 
@@ -84,6 +108,7 @@ class Settings:
     tables: Mapping[str, TableRules]
     models: Mapping[str, ModelRules]
     environments: Mapping[str, EnvironmentRules]
+    automation: Automation
     prices: Mapping[str, Any]  #: overrides of the price list
     digest: str  #: of the file's text
     document: Document = field(repr=False, compare=False)  #: still knows its lines
@@ -101,6 +126,13 @@ class Settings:
         """Share 0-1 of new rows below which new data alone runs nothing; 0 = every new row counts."""
         rules = self.models.get(asset) or self.tables.get(asset)
         return rules.hold_until if rules else 0.0
+
+    @property
+    def meaning(self) -> str:
+        """Digest of what the file says: comments, spaces and the order of keys change nothing."""
+        from filiera.digest import digest
+
+        return digest("meaning", 1, json.dumps(self.document.values, sort_keys=True, default=str).encode())
 
     def rules_of(self, model: str) -> ModelRules:
         """The rules of a model; defaults where none are written."""
@@ -139,6 +171,7 @@ def parse(root: Path, text: str) -> Settings:
         environments=MappingProxyType(
             {name: _environment(name, section) for name, section in top.tables("environment")}
         ),
+        automation=_automation(top, project),
         prices=MappingProxyType(check.check_prices(top.table("prices"), PRICES)),
         digest=digest("settings", 1, text.encode()),
         document=document,
@@ -216,6 +249,34 @@ def _environment(name: str, section: Section) -> EnvironmentRules:
     check.check_word(section, "", name, "an environment")
     rules = EnvironmentRules(approvals=section.whole("approvals", 0, most=100))
     section.finish()
+    return rules
+
+
+def _automation(top: Section, project: Project) -> Automation:
+    section, default, amount = top.table("automation"), Automation(), f"an amount, such as '1 {project.currency}'"
+    rules = Automation(
+        on="automation" in top.values,
+        ingest=section.flag("ingest", default.ingest),
+        compute=section.flag("compute", default.compute),
+        train=section.flag("train", default.train),
+        up_to=section.parsed("up_to", Money.of, amount, Money.units(1.0, project.currency)),
+        month=section.parsed("month", Money.of, amount, None),
+        data=Debounce(
+            section.parsed("data_quiet", length_us, _LENGTH, default.data.quiet_us),
+            section.parsed("data_max_wait", length_us, _LENGTH, default.data.max_wait_us),
+        ),
+        code=Debounce(
+            section.parsed("code_quiet", length_us, _LENGTH, default.code.quiet_us),
+            section.parsed("code_max_wait", length_us, _LENGTH, default.code.max_wait_us),
+        ),
+        schedule=section.parsed("schedule", Schedule.of, "'every 1h' or 'daily 06:00 Europe/Paris'", None),
+        ref=section.text("ref", None),
+        drift=section.flag("drift", default.drift),
+    )
+    section.finish()
+    for key, money in (("up_to", rules.up_to), ("month", rules.month)):
+        check.check_amount(section, key, money, project.currency)
+    check.check_ref(section, rules.ref)
     return rules
 
 

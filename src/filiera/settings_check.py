@@ -18,6 +18,7 @@ from filiera.tomlread import Section, shown
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _WORD = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_/.-]{0,199}")
 NAME_FORM = "a letter, then letters, digits and _; lower case, at most 63; no word of Python"
 WORD_FORM = "lower case letters, digits, - and _; at most 63"
 
@@ -283,6 +284,20 @@ def check_budget(section: Section, budget: Money | None, currency: str) -> None:
         raise section.error("budget", f"the budget is not in {currency}", expected=f"an amount in {currency}")
     if budget is not None and budget.nano < 0:
         raise section.error("budget", "the budget is below 0", expected="0 or more", found=str(budget))
+
+
+def check_amount(section: Section, key: str, money: Money | None, currency: str) -> None:
+    """Refuse an amount in another currency than the ledger's, or below 0."""
+    if money is not None and (money.currency != currency or money.nano < 0):
+        raise section.error(
+            key, f"`{key}` is no amount in {currency}", expected=f"such as '1 {currency}'", found=str(money)
+        )
+
+
+def check_ref(section: Section, ref: str | None) -> None:
+    """Refuse what cannot name a commit. Source: git-check-ref-format(1); a leading - would be an option of git."""
+    if ref is not None and not _REF.fullmatch(ref):
+        raise section.error("ref", "`ref` names no commit", expected="a branch or tag, such as main", found=shown(ref))
 
 
 def check_python(section: Section, python: str | None) -> None:

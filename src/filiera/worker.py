@@ -22,10 +22,13 @@ import sysconfig
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-PROTOCOL = 2
+if TYPE_CHECKING:
+    from filiera.engine.reads import Reads
+
+PROTOCOL = 3
 LOG_BYTES = 16_384
 _PDEATHSIG = 1
 #: What a child may read beside its libraries: the loader's and the resolver's files, and what libraries ask of the CPU.
@@ -92,14 +95,15 @@ def _slot(sock: socket.socket, folder: str, zygote: int) -> None:
     os.chdir(scratch)
     tempfile.tempdir = os.environ["TMPDIR"] = os.environ["HOME"] = scratch
     log = _capture(scratch)
-    level = None
+    level, reads = None, None
     try:
         while True:
             message, fds = wire.receive(sock)
             if level is None:
                 level = _confine(message["bundle"], scratch)
-            answer, outputs = _serve(message, fds)
-            answer |= {"log": _tail(log), "confinement": level}
+                reads = _begin(message)
+            answer, outputs = _serve(message, fds, reads)
+            answer |= {"log": _tail(log), "confinement": level, "reads": reads.found() if reads else {}}
             _reply(sock, answer, outputs)
             for buffer in outputs:
                 buffer.close()
@@ -138,19 +142,37 @@ def _reply(sock: socket.socket, answer: dict[str, Any], outputs: Sequence[Any]) 
         wire.send(sock, answer | {"sizes": [], "error": found})
 
 
+def _libraries() -> set[str]:
+    """Where modules come from that are not the project's."""
+    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    return {sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), *filter(None, sys.path), here}
+
+
+def _begin(message: Mapping[str, Any]) -> Reads | None:
+    """Work in the folder of the code, with the variables that it declares, and look at what it reads."""
+    from filiera.engine.reads import Reads
+
+    os.environ.update(message["variables"])
+    bundle = message["bundle"]
+    if not bundle:
+        return None
+    os.chdir(bundle)
+    reads = Reads(bundle, message["watched"], sorted(_libraries()))
+    reads.watch()
+    return reads
+
+
 def _confine(bundle: str | None, scratch: str) -> str:
     """Let this process read its libraries and the bundle only."""
     from filiera.engine import landlock
 
-    libraries = {sys.prefix, sys.base_prefix, *sysconfig.get_paths().values(), *filter(None, sys.path)}
-    here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     return landlock.restrict(
-        read=sorted(libraries | set(SYSTEM) | {here} | ({bundle} if bundle else set())),
+        read=sorted(_libraries() | set(SYSTEM) | ({bundle} if bundle else set())),
         write=[scratch, "/dev/null", "/dev/shm"],  # noqa: S108  semaphores of joblib live there
     )
 
 
-def _serve(message: dict[str, Any], fds: list[int]) -> tuple[dict[str, Any], list[Any]]:
+def _serve(message: dict[str, Any], fds: list[int], reads: Reads | None) -> tuple[dict[str, Any], list[Any]]:
     from filiera.engine.memory import SharedBuffer
 
     inputs = [SharedBuffer(fd, size) for fd, size in zip(fds, message["sizes"], strict=True)]
@@ -161,7 +183,7 @@ def _serve(message: dict[str, Any], fds: list[int]) -> tuple[dict[str, Any], lis
     if bundle and bundle not in sys.path:
         sys.path.insert(0, bundle)
         sys.dont_write_bytecode = True
-    answer, outputs = run(message["function"], message["arguments"], views, bundle)
+    answer, outputs = run(message["function"], message["arguments"], views, bundle, reads)
     shared = sum(buffer.size_bytes for buffer in inputs)
     peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     sizes = [buffer.size_bytes for buffer in outputs]
@@ -169,7 +191,11 @@ def _serve(message: dict[str, Any], fds: list[int]) -> tuple[dict[str, Any], lis
 
 
 def run(
-    name: str, arguments: Mapping[str, Any], views: Sequence[memoryview], bundle: str | None
+    name: str,
+    arguments: Mapping[str, Any],
+    views: Sequence[memoryview],
+    bundle: str | None,
+    reads: Reads | None = None,
 ) -> tuple[dict[str, Any], list[Any]]:
     """Call a task function.
 
@@ -178,6 +204,7 @@ def run(
         arguments: its first argument.
         views: its second, the mapped inputs.
         bundle: folder of the user's code, for the line of an error.
+        reads: knows the names of the files that an error is about.
 
     Returns:
         `value` or `error`, `seconds` and `cpu_seconds`; and the buffers that it emitted, none after an error.
@@ -190,7 +217,7 @@ def run(
     try:
         answer["value"] = _function(name)(arguments, views, lambda part: outputs.append(_emitted(part)))
     except BaseException as error:
-        answer["error"] = _explain(error, bundle)
+        answer["error"] = _explain(error, bundle, reads)
         for buffer in outputs:
             buffer.close()
         outputs = []
@@ -210,7 +237,7 @@ def _function(name: str) -> Callable[..., Any]:
     return function
 
 
-def _explain(error: BaseException, bundle: str | None) -> dict[str, str]:
+def _explain(error: BaseException, bundle: str | None, reads: Reads | None) -> dict[str, str]:
     """The error as data, with the line of the user's code that raised it."""
     from filiera.errors import FilieraError
 
@@ -219,22 +246,48 @@ def _explain(error: BaseException, bundle: str | None) -> dict[str, str]:
     place = f"{os.path.relpath(frames[-1].filename, bundle)}:{frames[-1].lineno}" if frames and bundle else ""
     if isinstance(error, FilieraError):
         parts = {"expected": error.expected, "found": error.found, "next": error.next}
+        if error.code == "code.import_failed":
+            parts |= _undeclared(error, reads)
         return {"kind": type(error).__name__, "code": error.code, "message": error.message,
                 "where": error.where or place, "details": details, **parts}  # fmt: skip
     found = {"kind": "WorkError", "code": "work.failed", "message": f"{type(error).__name__}: {error}",
              "where": place, "details": details, "expected": "", "found": "", "next": ""}  # fmt: skip
-    if frames and _outside(error):
-        found["next"] = "pipeline code reads only what is handed to it, and has no network: declare it as a source"
-    return found
+    if not frames:
+        return found
+    if any(isinstance(cause, PermissionError | FileNotFoundError) for cause in _causes(error)):
+        reach = "pipeline code reads only what is handed to it, and has no network"
+        found["next"] = f"{reach}: declare it as a source, or with files=[...]"
+    return found | _undeclared(error, reads)
 
 
-def _outside(error: BaseException | None) -> bool:
-    """Whether a file or a connection that is out of reach is behind an error."""
+def _undeclared(error: BaseException, reads: Reads | None) -> dict[str, str]:
+    """What an error says that comes from a file or variable which the code reads and does not declare."""
+    for cause in _causes(error):
+        frames = traceback.extract_tb(cause.__traceback__)
+        if isinstance(cause, KeyError) and frames[-1].filename == type(os.environ).__getitem__.__code__.co_filename:
+            name = cause.args[0]
+            return {
+                "message": f"the variable {name} is not declared, or it has no value",
+                "next": f'declare it: variables=["{name}"]',
+            }
+        if not isinstance(cause, PermissionError | FileNotFoundError) or reads is None or cause.filename is None:
+            continue
+        name = reads.relative(os.fsdecode(cause.filename))
+        if name is None:
+            continue
+        if isinstance(cause, PermissionError) and reads.is_inside(os.fsdecode(cause.filename)):
+            advice = "it gives back its result and keeps nothing else; `tempfile` has room for scratch files"
+            return {"message": f"the code cannot write {name}", "next": advice}
+        advice = f'declare it: files=["{name}"]; rows of a source come in as a parameter of its name'
+        return {"message": f"{name} is not declared, so the code cannot read it", "next": advice}
+    return {}
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those behind it."""
     while error is not None:
-        if isinstance(error, PermissionError | FileNotFoundError):
-            return True
+        yield error
         error = error.__cause__ or error.__context__
-    return False
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -28,14 +29,16 @@ from filiera.cost.calibration import Forecasted, calibration
 from filiera.cost.prices import load_prices
 from filiera.dimensions import stamp, waiting
 from filiera.dimensions.apply import ApplyReport, apply, apply_lock, idle_report
+from filiera.dimensions.bundle import code_files
 from filiera.dimensions.context import Context, Definitions, working_bundle
+from filiera.dimensions.declared import declarations
 from filiera.dimensions.describe import describe
 from filiera.dimensions.facts import LedgerFacts
 from filiera.dimensions.overrides import Overrides, override
 from filiera.dimensions.plan import make_plan
 from filiera.dimensions.shown import refuse_stale, remember_plan
 from filiera.dimensions.study_limits import check_worth
-from filiera.errors import ConflictError, GateError, NotFoundError, SettingsError, UsageError, nearest
+from filiera.errors import ConflictError, FilieraError, GateError, NotFoundError, SettingsError, UsageError, nearest
 from filiera.govern import keys
 from filiera.govern.policy import Policy
 from filiera.lake.access import LakeReader
@@ -51,6 +54,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from filiera.automation.turn import Turn
+    from filiera.automation.watch import Memory
     from filiera.dimensions.recheck import Released
     from filiera.engine.process import ProcessEngine
     from filiera.study_text import StudyReport
@@ -69,6 +74,7 @@ class Workspace:
         self._policy = policy
         self._key_path = key_path
         self._endpoints: dict[str, Any] = {}
+        self._memory: Memory | None = None  #: of what was looked at for events
 
     # ---- open and close
 
@@ -94,7 +100,8 @@ class Workspace:
         ledger = Ledger.open(settings.state / "ledger.db", clock=clock)
         _refuse_other_currency(settings, ledger)
         key_path = key_file(environ, ledger.project)
-        lake = Lake(ledger, LocalObjects(settings.state / "lake", keys.load(key_path)))
+        key = keys.load(key_path)
+        lake = Lake(ledger, LocalObjects(settings.state / "lake", key))
         policy = Policy(settings.project.purposes)
         context = Context(
             settings=settings,
@@ -106,6 +113,8 @@ class Workspace:
             principal=principal or local_principal(),
             purpose=settings.project.purposes[0],
             _engine=engine,
+            fingerprint=key.fingerprint,
+            environ=environ,
         )
         return cls(context, policy, key_path)
 
@@ -219,11 +228,9 @@ class Workspace:
         definitions = self.definitions()
         return replace(definitions, graph=override(definitions.graph, overrides)) if overrides else definitions
 
-    def _plan(self, definitions: Definitions, environment: str) -> Plan:
-        return self._plan_of(definitions, LedgerFacts(self._context, environment), environment)
-
-    def _plan_of(self, definitions: Definitions, facts: LedgerFacts, environment: str) -> Plan:
+    def _plan(self, definitions: Definitions, environment: str, facts: LedgerFacts | None = None) -> Plan:
         context = self._context
+        facts = facts or LedgerFacts(context, environment, bundle=definitions.bundle)
         plan = make_plan(
             definitions.graph,
             facts,
@@ -252,24 +259,34 @@ class Workspace:
         """
         from filiera.core.plan_text import plan_text
 
-        seen = stamp.look(
-            self.settings.root,
-            [source.pattern for source in self.settings.sources.values()],
-            stamp.library_folders(Path(self._python() or sys.executable)),
-            now_us=self._context.clock.now_us(),
-        )
-        definitions, facts = self._overridden(overrides), LedgerFacts(self._context, environment)
-        plan = self._plan_of(definitions, facts, environment)
+        seen = self._look()
+        definitions = self._overridden(overrides)
+        facts = LedgerFacts(self._context, environment, bundle=definitions.bundle)
+        plan = self._plan(definitions, environment, facts)
         answer: dict[str, Any] = {"plan": plan.to_json(), "text": plan_text(plan)}
         remember_plan(self._plans, answer["plan"])
         if overrides:
             return answer
         idle = self._idle(definitions, facts, plan)
         answer["apply"] = {"report": idle.to_json(), "text": idle.to_text()} if idle else None
-        if not any(waiting.busy(self._context, source) for source in self.settings.sources):
-            # a file that is being written may be whole a moment later
-            stamp.remember(seen, environment, answer, valid_until_us=seen.at_us + PLAN_VALID_US)
+        if any(waiting.busy(self._context, source) for source in self.settings.sources):
+            return answer  # a file that is being written may be whole a moment later
+        if facts.reads_outside():
+            return answer  # a stamp does not look there
+        stamp.remember(seen, environment, answer, valid_until_us=seen.at_us + PLAN_VALID_US)
         return answer
+
+    def _look(self) -> stamp.Look:
+        """At everything that a plan reads, before it is made."""
+        stated = declarations(self.settings.root, code_files(self.settings.root))
+        return stamp.look(
+            self.settings.root,
+            [*(source.pattern for source in self.settings.sources.values()), *stated.files],
+            stamp.library_folders(Path(self._python() or sys.executable)),
+            now_us=self._context.clock.now_us(),
+            variables=stated.variables,
+            environ=self._context.environ,
+        )
 
     def _idle(self, definitions: Definitions, facts: LedgerFacts, plan: Plan) -> ApplyReport | None:
         """What an apply would answer that finds nothing to do; None when it would do something."""
@@ -365,6 +382,75 @@ class Workspace:
                 actor=self.principal, action="rules.accept", object="project", details=proposal
             ) as tx:
                 environments.accept_rules(tx, proposal, self.principal)
+
+    # ---- what runs by itself
+
+    def automate(self, *, up_since_us: int | None = None) -> Turn:
+        """One turn of `filiera up`: look for events, decide about them, do what may be done by itself.
+
+        Settings that were changed and have a mistake are told; what was read before holds until they are mended.
+
+        Args:
+            up_since_us: when `up` began; None = it did not.
+        """
+        from filiera.automation.turn import turn
+        from filiera.automation.watch import Memory
+
+        self._memory = self._memory or Memory()
+        mistake: FilieraError | None = None
+        try:
+            self._reload()
+        except FilieraError as error:
+            mistake = error
+        self._context.waited_for = False
+        worker = f"{socket.gethostname()}:{os.getpid()}"
+        found = turn(self._context, worker, self._lock(), up_since_us=up_since_us, memory=self._memory)
+        found.failure = mistake or found.failure
+        return found
+
+    def _reload(self) -> None:
+        """Take over what was changed in `filiera.toml`."""
+        fresh = load(self.settings.root)
+        if fresh.digest == self.settings.digest:
+            return
+        _refuse_other_currency(fresh, self.ledger)
+        self._policy = Policy(fresh.project.purposes)
+        context = self._context
+        context.reader = LakeReader(self.lake, masked=self._policy.masked, declared=_declared(fresh))
+        context.prices = load_prices(fresh.project.currency, fresh.prices)
+        context.purpose = fresh.project.purposes[0]
+        context.settings = fresh
+
+    def events(self, limit: int = 50) -> dict[str, Any]:
+        """The newest events, what came of each, and what waits for a person: `filiera.events/1`."""
+        from filiera.automation.report import events_report
+
+        return events_report(self._context, limit)
+
+    def add_event(self, reason: str, *, cause: int | None = None) -> int:
+        """Mark the project as due by hand; gives the number of the event.
+
+        Args:
+            reason: for the log.
+            cause: number of the intent whose run brought it about; its environment does not act on it.
+
+        Raises:
+            NotFoundError: no such intent.
+        """
+        from filiera.automation.by_hand import add_event
+
+        return add_event(self._context, reason, cause)
+
+    def approve(self, number: int) -> None:
+        """Let an intent run that waits for a person.
+
+        Raises:
+            NotFoundError: there is no such intent.
+            ConflictError: it does not wait.
+        """
+        from filiera.automation.by_hand import approve
+
+        approve(self._context, number)
 
     # ---- rows
 
@@ -529,7 +615,6 @@ class Workspace:
             GateError: with every failing check and its evidence; nothing changed.
         """
         from filiera import release as releasing
-        from filiera.dimensions.follow import follow
 
         self._refuse_unknown(environment)
         self._refuse_unknown(origin)
@@ -538,7 +623,7 @@ class Workspace:
         with self._lock(wait_s=RELEASE_WAIT_S):
             champion = releasing.champion_of(context, environment, candidate.version.name)
             if champion is not None:
-                follow(context, environment)  # the champion is judged on the rows that it would get in service
+                releasing.catch_up(context, environment)
             plan = self._plan(definitions, origin)
             checks = releasing.gate_checks(context, candidate, champion, environment, plan)
             generation = releasing.release(context, definitions, candidate, environment, origin, checks)

@@ -168,3 +168,9 @@ def module_path(arguments, inputs, emit):
 
 def threads(arguments, inputs, emit):
     return len(os.listdir("/proc/self/task"))
+
+
+def invents_reads(arguments, inputs, emit):
+    from filiera.engine.reads import Reads
+
+    Reads.found = lambda self: arguments["reads"]

@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "log": ("What and why", "the generations of an environment"),
     "diff": ("What and why", "two environments side by side"),
     "env": ("What and why", "environments as branches: list, new, diff, delete"),
+    "events": ("What and why", "what happened by itself, what came of it, and what waits for you"),
     "query": ("Data", "rows of a table, at any snapshot"),
     "export": ("Data", "a table as CSV, Parquet or Arrow"),
     "quarantine": ("Data", "records that broke their contract, and their release"),

@@ -53,6 +53,7 @@ class Table:
     lookback_us: int  #: rows handed over before a part, microseconds
     key: tuple[str, ...] | None  #: None = device and time of its first table input
     code: Code
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  #: read besides key and time, by input
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,6 +55,7 @@ def _table(table: Table) -> dict[str, Any]:
         "partition": table.partition,
         "lookback_us": table.lookback_us,
         "key": list(table.key) if table.key else None,
+        "columns": {name: list(columns) for name, columns in table.columns.items()},
         "code": _code(table.code),
     }
 
@@ -67,6 +68,7 @@ def _read_table(value: Mapping[str, Any]) -> Table:
         partition=value["partition"],
         lookback_us=value["lookback_us"],
         key=tuple(value["key"]) if value["key"] else None,
+        columns={name: tuple(columns) for name, columns in value.get("columns", {}).items()},
         code=Code(**value["code"]),
     )
 

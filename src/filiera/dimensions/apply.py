@@ -10,7 +10,7 @@ import fcntl
 import html
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,8 @@ from filiera.ledger.forecasts import record as record_forecasts
 from filiera.ledger.journal import Tx
 
 LOCK_POLL_S = 0.05
+#: Called in the transaction that publishes a generation, with its number; an error of it keeps everything as it was.
+Guard = Callable[[Tx, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,7 @@ class Done:
     text: str = ""
     seconds: float = 0.0
     cost: Money | None = None
+    key: str | None = None  #: of a step that failed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +156,7 @@ def apply(
     left_out: frozenset[str] = frozenset(),
     trials: int | None = None,
     cause: Mapping[str, Any] | None = None,
+    guard: Guard | None = None,
 ) -> ApplyReport:
     """Bring an environment up to date with the definitions.
 
@@ -166,6 +170,7 @@ def apply(
         left_out: assets that are not computed here, such as models that were never released.
         trials: upper limit of trials for this run.
         cause: why the environment moves, for its record; such as settings of this run only.
+        guard: may refuse to publish.
 
     Raises:
         ConflictError: somebody moved the environment meanwhile; the work is kept under its keys.
@@ -173,7 +178,7 @@ def apply(
     began = time.monotonic()
     run_id = new_id("run", context.clock.now_us(), os.urandom)
     done, refused = _ingest(context, run_id)
-    facts = LedgerFacts(context, environment, head, trials)
+    facts = LedgerFacts(context, environment, head, trials, definitions.bundle)
     failure: FilieraError | None = None
     forecasts: list[dict[str, Any]] = []
     blocked = dict.fromkeys(left_out, 0.0)
@@ -196,7 +201,7 @@ def apply(
         if item.outcome != "done" and asset.name not in facts.standing():
             blocked[asset.name] = 0.0
     reasons = {"run": run_id, **(cause or {})}
-    generation = _advance(context, definitions, facts, environment, kind, reasons, forecasts)
+    generation = _advance(context, definitions, facts, environment, kind, reasons, forecasts, guard)
     cost = sum((item.cost.nano for item in done if item.cost), 0)
     return ApplyReport(
         environment=environment,
@@ -254,8 +259,9 @@ def _take(
         context.progress.end(asset.name, "failed")
         cost, seconds = _booked(context, run_id, asset.name)
         failed = Done(
-            asset=asset.name, operation=step.operation, outcome="failed", text=error.message, seconds=seconds, cost=cost
-        )
+            asset=asset.name, operation=step.operation, outcome="failed", text=error.message, seconds=seconds,
+            cost=cost, key=step.key,
+        )  # fmt: skip
         return failed, error
     facts.stand(trace)
     return item, None
@@ -342,6 +348,7 @@ def _advance(
     kind: str,
     cause: Mapping[str, Any],
     forecasts: Sequence[Mapping[str, Any]],
+    guard: Guard | None,
 ) -> int | None:
     """Move the environment to what stands now; None when that is where it is."""
     before = facts.head
@@ -367,6 +374,8 @@ def _advance(
         environments.advance(tx, generation, before.number if before else 0)
         record_forecasts(tx, cause["run"], forecasts)
         tx.details.update(generation=number, **{name: value for name, value in cause.items() if name != "run"})
+        if guard is not None:
+            guard(tx, number)
     return number
 
 

@@ -1,4 +1,4 @@
-"""Source bundles: the project's code, content-addressed.
+"""Source bundles: the project's code and the files that it declares, content-addressed.
 
 Every task runs from a bundle that is unpacked read-only, never from the working folder: an editor may save at any
 moment, and a released model keeps its released code while the folder moves on.
@@ -10,8 +10,9 @@ import hashlib
 import io
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from filiera.digest import digest_json
@@ -21,14 +22,20 @@ from filiera.errors import IntegrityError, UsageError
 SUFFIXES = frozenset({".py", ".so", ".pyd"})
 LOCKS = frozenset({"uv.lock", "pylock.toml", "requirements.txt", "poetry.lock", "pdm.lock"})
 MAX_BYTES = 64 << 20
+MAX_DECLARED_BYTES = 256 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Bundle:
-    """The code of a project at one moment."""
+    """The code of a project at one moment, and the files that it declares."""
 
     digest: str
     files: tuple[tuple[str, bytes], ...]  #: relative path and content, sorted by path
+
+    @cached_property
+    def contents(self) -> dict[str, str]:
+        """Digest of each file's bytes, by path."""
+        return {name: hashlib.sha256(content).hexdigest() for name, content in self.files}
 
     def pack(self) -> bytes:
         """A tar archive; equal code gives equal bytes."""
@@ -64,14 +71,23 @@ class Bundle:
         return root
 
 
-def collect_bundle(root: Path) -> Bundle:
-    """Read the code below `root`.
+def collect_bundle(root: Path, declared: Iterable[Path] = ()) -> Bundle:
+    """Read the code below `root`, and the files that it declares.
 
     Raises:
-        UsageError: more than 64 MiB of code, which is nearly always data or a virtual environment by mistake.
+        UsageError: more than 64 MiB of code, which is nearly always data or a virtual environment by mistake; or more
+            than 256 MiB of declared files.
     """
-    files = tuple((path.relative_to(root).as_posix(), path.read_bytes()) for path in code_files(root))
-    total = sum(len(content) for _, content in files)
+    code = list(code_files(root))
+    beside = sorted(set(declared) - set(code))
+    if (size := sum(path.stat().st_size for path in beside)) > MAX_DECLARED_BYTES:
+        raise UsageError(
+            "code.files_too_large",
+            f"the declared files are {size >> 20} MiB",
+            expected=f"at most {MAX_DECLARED_BYTES >> 20} MiB, since every version of the code is kept with its files",
+            next="make the large one a source",
+        )
+    total = sum(path.stat().st_size for path in code)
     if total > MAX_BYTES:
         raise UsageError(
             "code.too_large",
@@ -79,7 +95,7 @@ def collect_bundle(root: Path) -> Bundle:
             expected=f"at most {MAX_BYTES >> 20} MiB",
             next="move data and environments out of the project folder or into a folder whose name starts with a dot",
         )
-    return _bundle(files)
+    return _bundle(tuple(sorted((path.relative_to(root).as_posix(), path.read_bytes()) for path in (*code, *beside))))
 
 
 def open_bundle(payload: bytes, digest: str) -> Bundle:
@@ -102,6 +118,11 @@ def open_bundle(payload: bytes, digest: str) -> Bundle:
             "bundle.changed", "a source bundle is not what was recorded", expected=digest, found=bundle.digest
         )
     return bundle
+
+
+def make_bundle(files: Iterable[tuple[str, bytes]]) -> Bundle:
+    """The bundle of files that were read elsewhere: relative path and content."""
+    return _bundle(tuple(sorted(files)))
 
 
 def code_files(root: Path) -> Iterator[Path]:

@@ -61,7 +61,9 @@ class Closure:
 def explain(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """How two manifests differ, one sentence a difference; library changes contain an arrow."""
     texts: list[str] = []
-    for part, word in (("units", ""), ("effects", "import of ")):
+    for part, word in (
+        ("units", ""), ("effects", "import of "), ("files", ""), ("declared_variables", "variable "),
+    ):  # fmt: skip
         old, new = before.get(part, {}), now.get(part, {})
         texts += [f"{word}{name} changed" for name in sorted(old.keys() & new.keys()) if old[name] != new[name]]
         texts += [f"{word}{name} added" for name in sorted(new.keys() - old.keys())]

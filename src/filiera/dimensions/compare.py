@@ -28,6 +28,8 @@ def compare(before: Trace, now: Trace, manifest: Manifest) -> tuple[Reason, ...]
     reasons = [Reason(Dimension.DATA, f"{name} changed") for name in input_changes(before.inputs, now.inputs)]
     if before.code_digest != now.code_digest:
         reasons += code_changes(old.get("code", {}), new.get("code", {}))
+    both = sorted(before.dynamic.keys() & now.dynamic.keys())
+    reasons += [Reason(Dimension.CODE, f"{n} changed") for n in both if before.dynamic[n] != now.dynamic[n]]
     reasons += [Reason(Dimension.MODEL, text) for text in setting_changes(old.get("settings", {}), new["settings"])]
     reasons += interpreter_changes(old.get("interpreter", {}), new.get("interpreter", {}))
     return tuple(reasons)
@@ -55,8 +57,8 @@ def interpreter_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> li
 def setting_changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Settings that differ, with the value before and after."""
     texts: list[str] = []
-    for name, value in now.items():
-        old, word = before.get(name), _WORDS.get(name, name)
+    for name in {**now, **before}:
+        old, value, word = before.get(name), now.get(name), _WORDS.get(name, name)
         if old == value:
             continue
         if name == "space":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -15,13 +15,15 @@ from filiera.core.contract import OPEN
 from filiera.core.model import ModelVersion
 from filiera.core.snapshot import Snapshot
 from filiera.core.trace import Trace
-from filiera.dimensions.context import Context, Definitions
+from filiera.dimensions.context import Context, Definitions, scope_of
+from filiera.dimensions.dynamic import undeclared
 from filiera.dimensions.facts import LedgerFacts
-from filiera.dimensions.key import definition_digest, interpreter, settings_of
+from filiera.dimensions.key import columns_read, definition_digest, interpreter, settings_of
 from filiera.dimensions.partcheck import refuse_difference, sample_days
 from filiera.dimensions.parts import changed_days, lookback_days, slices
 from filiera.engine.failure import raise_failure
 from filiera.engine.memory import SharedBuffer
+from filiera.engine.reads import united
 from filiera.engine.task import Result, Task
 from filiera.errors import WorkError
 from filiera.lake.rows import arrow_schema
@@ -56,6 +58,7 @@ class _Run:
     inputs: dict[str, Snapshot]
     models: dict[str, ModelVersion]
     reach_us: int
+    reads: dict[str, str] = field(default_factory=dict)  #: digest of each file that the code read, by name
     rows_read: int = 0
     seconds: float = 0.0  #: of all parts together
     wall_s: float = 0.0
@@ -89,7 +92,8 @@ def compute_table(
         _check_parts(context, definitions, run, time_column, rows)
     run.wall_s = time.monotonic() - began
     classes, units = _inherited(run)
-    trace_of = _trace_maker(context, definitions, run, key, semantics, parts, run_id)
+    dynamic = united([base.dynamic if base else {}, undeclared(table, run.reads)])
+    trace_of = _trace_maker(context, definitions, run, key, semantics, parts, dynamic, run_id)
     made: list[Trace] = []
 
     def effects(tx: Tx, snapshot: Snapshot) -> None:
@@ -199,6 +203,7 @@ def _part(run: _Run, span: Span, result: Result) -> _Part:
     raise_failure(result, f"table {run.table.name}")
     run.seconds += result.seconds
     run.cpu_seconds += result.cpu_seconds
+    run.reads = united([run.reads, result.reads])
     return _Part(span, result.value["time"], _rows(result))
 
 
@@ -218,9 +223,9 @@ def _task(context: Context, definitions: Definitions, run: _Run, number: int, sp
             continue
         snapshot = run.inputs[port.asset]
         timed = low is not None and snapshot.time is not None
-        rows = context.read(
-            snapshot, None, low - run.reach_us if timed and low is not None else None, high if timed else None
-        )
+        columns = columns_read(run.table, port.asset, snapshot.key, snapshot.time)
+        since = low - run.reach_us if timed and low is not None else None
+        rows = context.read(snapshot, list(columns) if columns else None, since, high if timed else None)
         run.rows_read += rows.num_rows
         buffers.append(SharedBuffer.written(ipc_writer(rows)))
         ports.append({"asset": port.asset, "frame": port.frame.value})
@@ -239,6 +244,7 @@ def _task(context: Context, definitions: Definitions, run: _Run, number: int, sp
         },
         inputs=tuple(buffers),
         bundle=str(definitions.root),
+        scope=scope_of(context, run.table),
     )
 
 
@@ -287,6 +293,7 @@ def _trace_maker(
     key: str,
     semantics: Mapping[str, str],
     parts: Mapping[str, str] | None,
+    dynamic: Mapping[str, str],
     run_id: str,
 ) -> Any:
     def make(tx: Tx, snapshot: Snapshot) -> Trace:
@@ -319,6 +326,7 @@ def _trace_maker(
             bundle=definitions.bundle.digest,
             runtime_digest=traces.put_manifest(tx, definitions.graph.runtime_manifest),
             definition=definition_digest(table, definitions.graph),
+            dynamic=dynamic,
         )
         traces.record(tx, trace)
         environments.record_spend(tx, run=run_id, asset=table.name, cost_nano=cost, seconds=run.wall_s)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 
 from filiera.clock import Clock
-from filiera.core.asset import Graph
+from filiera.core.asset import Graph, Model, Table
 from filiera.core.progress import Progress, Silent
 from filiera.core.snapshot import Snapshot
 from filiera.cost.prices import Prices
-from filiera.dimensions.bundle import Bundle, collect_bundle
+from filiera.dimensions.bundle import Bundle, code_files, collect_bundle
+from filiera.dimensions.declared import UNSET, declarations, declared_files
 from filiera.dimensions.runtime import engine_of, workers
 from filiera.engine.process import ProcessEngine
+from filiera.engine.task import Scope
 from filiera.lake.access import LakeReader
 from filiera.lake.table import Lake
 from filiera.ledger.journal import Ledger
@@ -33,6 +36,8 @@ class Context:
     clock: Clock
     principal: str
     purpose: str
+    fingerprint: Callable[[str, str], str]  #: keyed digest of a text, for values that are not to be stored
+    environ: Mapping[str, str]  #: of this process; code sees of it what it declares
     progress: Progress = field(default_factory=Silent)
     waited_for: bool = True
     _engine: ProcessEngine | None = None
@@ -48,6 +53,15 @@ class Context:
         if self._engine is None:
             self._engine = engine_of(self.settings)
         return self._engine
+
+    def variable_digest(self, name: str) -> str:
+        """What stands in a key for the value of an environment variable."""
+        value = self.environ.get(name)
+        return UNSET if value is None else self.fingerprint(value, f"variable/{name}")
+
+    def values(self, names: Iterable[str]) -> dict[str, str]:
+        """The environment variables of these names that have a value."""
+        return {name: self.environ[name] for name in names if name in self.environ}
 
     def close(self) -> None:
         """End the engine's processes."""
@@ -84,5 +98,17 @@ class Definitions:
 
 
 def working_bundle(settings: Settings) -> Bundle:
-    """The code as it stands in the folder."""
-    return collect_bundle(settings.root)
+    """The code as it stands in the folder, and the files that it declares."""
+    patterns = declarations(settings.root, code_files(settings.root)).files
+    files = declared_files(settings.root, patterns).values()
+    return collect_bundle(settings.root, [path for fitting in files for path in fitting])
+
+
+def scope_of(context: Context, asset: Table | Model) -> Scope:
+    """Whose code a task runs: what it is known to load, and the variables that it declares."""
+    manifest = asset.code.manifest
+    return Scope(
+        asset=asset.name,
+        modules=frozenset(manifest.get("effects", {})),
+        variables=context.values(manifest.get("declared_variables", {})),
+    )

@@ -1,6 +1,6 @@
 """The describe step, from outside: ask a child process for the graph, and remember the answer.
 
-Remembered by the normalised code, the declared sources and the interpreter, so that a comment costs nothing.
+Remembered by the normalised code, what it declares and the interpreter, so that a comment costs nothing.
 """
 
 from __future__ import annotations
@@ -9,16 +9,18 @@ import importlib
 import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from filiera.core.asset_json import graph_from_json
 from filiera.digest import digest_json
-from filiera.dimensions.bundle import Bundle
+from filiera.dimensions.bundle import Bundle, code_files
 from filiera.dimensions.closure import AUTHORING, normalised_digest
 from filiera.dimensions.context import Context, Definitions
+from filiera.dimensions.declared import declarations, declared_files
 from filiera.engine.failure import raise_failure
-from filiera.engine.task import Task
+from filiera.engine.task import Scope, Task
 
 DESCRIBE = "filiera.runner.describe:describe"
 VERSION = 2
@@ -36,18 +38,33 @@ def describe(context: Context, bundle: Bundle) -> Definitions:
             "key": list(source.contract.key),
             "time": source.contract.time,
             "device": source.contract.device,
+            "columns": [column.name for column in source.contract.columns],
         }
         for name, source in context.settings.sources.items()
     }
-    cache = context.settings.state / "cache" / f"graph-{_key(context, root, sources)[-32:]}.json"
+    stated = declarations(root, code_files(root))
+    names = sorted(stated.variables)
+    arguments = {
+        "sources": sources,
+        "files": {
+            pattern: _contents(bundle, root, paths) for pattern, paths in declared_files(root, stated.files).items()
+        },
+        "variables": {name: context.variable_digest(name) for name in names},
+    }
+    cache = context.settings.state / "cache" / f"graph-{_key(context, root, arguments)[-32:]}.json"
     graph = _recall(cache)
     if graph is None:
-        graph = _ask(context, root, sources)
+        graph = _ask(context, root, arguments, names)
         _remember(cache, graph)
     return Definitions(graph_from_json(graph), bundle, root)
 
 
-def _key(context: Context, root: Path, sources: dict[str, Any]) -> str:
+def _contents(bundle: Bundle, root: Path, paths: Sequence[Path]) -> dict[str, str]:
+    names = [path.relative_to(root).as_posix() for path in paths]
+    return {name: bundle.contents[name] for name in names}
+
+
+def _key(context: Context, root: Path, arguments: Mapping[str, Any]) -> str:
     stated = context.settings.project.python
     python = str(context.settings.root / stated) if stated else sys.executable
     return digest_json(
@@ -55,7 +72,7 @@ def _key(context: Context, root: Path, sources: dict[str, Any]) -> str:
         VERSION,
         {
             "code": normalised_digest(root),
-            "sources": sources,
+            **arguments,
             "python": python,
             "libraries": _installation(Path(python)),
             "authoring": AUTHORING,
@@ -69,12 +86,13 @@ def _installation(python: Path) -> list[str]:
     return [f"{folder.name}:{folder.stat().st_mtime_ns}" for folder in folders] + [sys.version]
 
 
-def _ask(context: Context, root: Path, sources: dict[str, Any]) -> dict[str, Any]:
+def _ask(context: Context, root: Path, arguments: Mapping[str, Any], variables: Sequence[str]) -> dict[str, Any]:
     task = Task(
         id="describe",
         function=DESCRIBE,
-        arguments={"root": str(root), "sources": sources},
+        arguments={"root": str(root), **arguments},
         bundle=str(root),
+        scope=Scope(variables=context.values(variables)),
         timeout_s=300,
     )
     context.engine.submit(task)

@@ -13,7 +13,9 @@ from filiera.core.snapshot import Snapshot
 from filiera.core.trace import Mark, Run, Trace
 from filiera.digest import digest_json
 from filiera.dimensions import waiting
+from filiera.dimensions.bundle import Bundle
 from filiera.dimensions.context import Context
+from filiera.dimensions.dynamic import NOTHING, moved, reads_of, settle
 from filiera.dimensions.key import columns_read, interpreter, settings_of
 from filiera.dimensions.parts import changed_days, part_digests
 from filiera.dimensions.plan import Pending
@@ -28,10 +30,17 @@ class LedgerFacts:
     """What is known at one moment; answers are kept, so that one plan sees one world."""
 
     def __init__(
-        self, context: Context, environment: str, head: Generation | None = None, trials: int | None = None
+        self,
+        context: Context,
+        environment: str,
+        head: Generation | None = None,
+        trials: int | None = None,
+        bundle: Bundle | None = None,
     ) -> None:
         self._context = context
         self._trials = trials  #: upper limit that was asked for
+        self._bundle = bundle  #: the code that is planned for, and the files that it declares
+        self._settled: dict[str, str] = {}
         with context.ledger.reading() as connection:
             self._head = head or environments.head(connection, environment)
         self._standing: dict[str, Mark] = {}
@@ -95,13 +104,43 @@ class LedgerFacts:
 
     def answers(self, keys: Mapping[str, str]) -> Mapping[str, Mark]:
         """The traces that answer for keys, by asset: the environment's own first, then anybody's. They stand now."""
+        found = self._found(keys)
+        for name in [name for name, mark in found.items() if mark.dynamic != NOTHING]:
+            self._settle(name, keys[name], found)
+        self._standing |= found
+        return found
+
+    def _found(self, keys: Mapping[str, str]) -> dict[str, Mark]:
         found = {name: own for name, key in keys.items() if (own := self._own.get(name)) and own.key == key}
         rest = {name: key for name, key in keys.items() if name not in found}
         if rest:
             with self._context.ledger.reading() as connection:
                 found |= traces.answers(connection, rest)
-        self._standing |= found
         return found
+
+    def _settle(self, asset: str, key: str, found: dict[str, Mark]) -> None:
+        """Accept a trace that read something undeclared only while that is what it was."""
+        if self._bundle is None:
+            return
+        first = found.pop(asset)
+        self._settled[asset], mark = settle(
+            self._bundle, key, first, lambda settled: self._found({asset: settled}).get(asset)
+        )
+        if mark is not None:
+            found[asset] = mark
+
+    def settled(self, asset: str, key: str) -> str:
+        """The key under which a run is recorded: another one where what an earlier run read has moved."""
+        return self._settled.get(asset, key)
+
+    def moved(self, asset: str) -> list[str]:
+        """What the trace that stands read beside its inputs and what is not the same any more, by name."""
+        mark = self._own.get(asset)
+        return moved(self._bundle, reads_of(mark)) if mark and self._bundle else []
+
+    def reads_outside(self) -> bool:
+        """Whether a trace that stands read a file outside the code's own folder."""
+        return any('"/' in mark.dynamic for mark in self._own.values())
 
     def mark(self, asset: str) -> Mark | None:
         """What stands for the asset in the environment, in short."""
@@ -153,7 +192,7 @@ class LedgerFacts:
                 then = snapshots.get(connection, made) if made else None
             if now is None or then is None:
                 return None
-            wanted = list(columns_read(asset, now.key, now.time) or now.columns)
+            wanted = list(columns_read(asset, port.asset, now.key, now.time) or now.columns)
             leaves = [self._context.lake.leaves(snapshot) for snapshot in (then, now)]
             shares.append(new_share(leaves[0], leaves[1], wanted))
         return max(shares)
@@ -219,11 +258,12 @@ class LedgerFacts:
         for port in table.inputs:
             snapshot = self.snapshot(port.asset)
             if snapshot is not None and snapshot.time is not None:
-                hidden = self._context.reader.hidden(snapshot, snapshot.columns)
-                seen = [name for name in snapshot.columns if name not in hidden]
+                read = columns_read(table, port.asset, snapshot.key, snapshot.time) or snapshot.columns
+                hidden = self._context.reader.hidden(snapshot, read)
+                seen = [name for name in read if name not in hidden]
                 daily.append(self._context.lake.leaves(snapshot).by_day(seen))
                 continue
-            semantic = self.semantic(port.asset, None)
+            semantic = self.semantic(port.asset, columns_read(table, port.asset, *self.layout(port.asset)))
             if semantic is None:
                 return None
             whole.append(semantic)
@@ -233,6 +273,8 @@ class LedgerFacts:
         """The trace whose days can be kept: same code, settings and interpreter, other data."""
         current = self.current(table.name)
         if current is None or current.code_digest != table.code.digest or not current.parts:
+            return None
+        if self.moved(table.name):
             return None
         record = self.manifest(current.manifest_digest)
         same = record.get("settings") == settings_of(table) and record.get("interpreter") == interpreter(graph)

@@ -5,20 +5,40 @@ It runs the released code from its bundle, not the folder's, and never trains: m
 
 from __future__ import annotations
 
-from filiera.core.generation import PROD
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from filiera.core.asset import Graph
+from filiera.core.generation import PROD, Generation
+from filiera.core.plan import Plan
 from filiera.core.trace import Trace
-from filiera.dimensions.apply import ApplyReport, apply
+from filiera.dimensions.apply import ApplyReport, Guard, apply
 from filiera.dimensions.bundle import open_bundle
-from filiera.dimensions.context import Context
+from filiera.dimensions.context import Context, Definitions
 from filiera.dimensions.describe import describe
+from filiera.dimensions.facts import LedgerFacts
+from filiera.dimensions.plan import make_plan
+from filiera.errors import GateError
 from filiera.ledger import environments, traces
 
+OTHER_VARIABLE = "follow.variable"  #: code of the error
 
-def follow(context: Context, environment: str = PROD) -> ApplyReport | None:
-    """Bring the tables of a released environment up to date; None when nothing is released.
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """What stands in a released environment."""
+
+    head: Generation
+    definitions: Definitions  #: of the released code
+    models: Mapping[str, Trace]  #: released, by name
+    unreleased: frozenset[str]  #: models of the same code that never were
+
+
+def find_released(context: Context, environment: str = PROD) -> Released | None:
+    """What stands in a released environment; None when nothing is released.
 
     Raises:
-        ConflictError: a release or rollback came in between; it stands, and the next follow starts from it.
+        GateError: a variable that the code declares has another value than it was released with.
     """
     with context.ledger.reading() as connection:
         head = environments.head(connection, environment)
@@ -27,8 +47,68 @@ def follow(context: Context, environment: str = PROD) -> ApplyReport | None:
     if head is None or record is None:
         return None
     definitions = describe(context, open_bundle(context.lake.objects.get(record), head.bundle))
-    released: dict[str, Trace] = {name: t for name, t in standing.items() if t is not None and t.kind == "model"}
-    unreleased = {model.name for model in definitions.graph.models} - released.keys()
-    return apply(
-        context, definitions, environment, kind="follow", head=head, pinned=released, left_out=frozenset(unreleased)
+    _refuse_other_variables(context, definitions.graph, standing)
+    models = {name: t for name, t in standing.items() if t is not None and t.kind == "model"}
+    unreleased = {model.name for model in definitions.graph.models} - models.keys()
+    return Released(head, definitions, models, frozenset(unreleased))
+
+
+def _refuse_other_variables(context: Context, graph: Graph, standing: Mapping[str, Trace | None]) -> None:
+    """New rows are computed as the released ones were: another value is another definition, which the gate lets in."""
+    for asset in graph.definitions:
+        trace = standing.get(asset.name)
+        with context.ledger.reading() as connection:
+            record = traces.get_manifest(connection, trace.manifest_digest) if trace else {}
+        before = record.get("code", {}).get("declared_variables", {})
+        for name, value in asset.code.manifest.get("declared_variables", {}).items():
+            if before.get(name, value) != value:
+                raise GateError(
+                    OTHER_VARIABLE,
+                    f"variable {name} has another value than {asset.name} was released with",
+                    next="start filiera with the value that it had, or apply and release with the new one",
+                )
+
+
+def plan_follow(
+    context: Context, released: Released, left_out: frozenset[str] = frozenset(), environment: str = PROD
+) -> Plan:
+    """What `follow` would do."""
+    facts = LedgerFacts(context, environment, released.head, bundle=released.definitions.bundle)
+    for trace in released.models.values():
+        facts.stand(trace)
+    return make_plan(
+        released.definitions.graph,
+        facts,
+        environment=environment,
+        currency=context.prices.currency,
+        now_us=context.clock.now_us(),
+        left_out=released.unreleased | left_out,
+        pinned=frozenset(released.models),
     )
+
+
+def follow(
+    context: Context,
+    environment: str = PROD,
+    *,
+    guard: Guard | None = None,
+    left_out: frozenset[str] = frozenset(),
+) -> ApplyReport | None:
+    """Bring the tables of a released environment up to date; None when nothing is released.
+
+    Args:
+        context: the open project.
+        environment: which one moves.
+        guard: may refuse to publish.
+        left_out: tables that stay as they are.
+
+    Raises:
+        ConflictError: a release or rollback came in between; it stands, and the next follow starts from it.
+    """
+    released = find_released(context, environment)
+    if released is None:
+        return None
+    return apply(
+        context, released.definitions, environment, kind="follow", head=released.head, pinned=released.models,
+        left_out=released.unreleased | left_out, guard=guard,
+    )  # fmt: skip

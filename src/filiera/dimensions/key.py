@@ -29,7 +29,7 @@ def settings_of(asset: Table | Model) -> dict[str, Any]:
             "lookback_us": asset.lookback_us,
             "partitioned": asset.partition is not None,
             "key": list(asset.key) if asset.key else None,
-        }
+        } | ({"columns": _listed(asset.columns)} if asset.columns else {})
     return {
         "predicts": asset.predicts,
         "features": list(asset.features),
@@ -71,12 +71,22 @@ def step_key(asset: Table | Model, inputs: Mapping[str, str], graph: Graph) -> s
     return digest("key", 2, "\n".join(parts).encode())
 
 
-def columns_read(asset: Table | Model, key: tuple[str, ...], time: str | None) -> tuple[str, ...] | None:
-    """The columns of its input that an asset can notice, or None for all of them.
+def columns_read(asset: Table | Model, port: str, key: tuple[str, ...], time: str | None) -> tuple[str, ...] | None:
+    """The columns of one input that an asset can notice, or None for all of them.
 
-    A model reads what it names; a table function gets whole rows.
+    A model reads what it names, a table function what it declares, or whole rows.
+
+    Args:
+        asset: the definition.
+        port: name of the input.
+        key: of the input.
+        time: of the input.
     """
-    if isinstance(asset, Table):
+    named = (*asset.features, asset.predicts) if isinstance(asset, Model) else asset.columns.get(port)
+    if named is None:
         return None
-    wanted = (*key, *((time,) if time else ()), *asset.features, asset.predicts)
-    return tuple(dict.fromkeys(wanted))
+    return tuple(dict.fromkeys((*key, *((time,) if time else ()), *named)))
+
+
+def _listed(columns: Mapping[str, tuple[str, ...]]) -> list[str]:
+    return sorted(f"{port}.{name}" for port, names in columns.items() for name in names)

@@ -8,7 +8,7 @@ key is known, and a trace either answers for it or not. Below a step that will r
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -20,6 +20,7 @@ from filiera.core.trace import Mark, Run, Trace
 from filiera.cost.forecast import change_share, log_sd
 from filiera.cost.simulate import MOST_STEPS, Chance, simulate
 from filiera.dimensions.compare import code_changes, input_changes, interpreter_changes, setting_changes
+from filiera.dimensions.dynamic import NOTHING, note
 from filiera.dimensions.key import columns_read, interpreter, settings_of, step_key
 from filiera.dimensions.pricing import Pricing
 from filiera.errors import nearest
@@ -59,6 +60,14 @@ class Facts(Protocol):
 
     def answers(self, keys: Mapping[str, str]) -> Mapping[str, Mark]:
         """The traces that answer for keys, by asset, whoever made them; from then on they stand."""
+        ...
+
+    def settled(self, asset: str, key: str) -> str:
+        """The key under which a run is recorded: another one where what an earlier run read has moved."""
+        ...
+
+    def moved(self, asset: str) -> list[str]:
+        """What the trace that stands read beside its inputs and what is not the same any more, by name."""
         ...
 
     def mark(self, asset: str) -> Mark | None:
@@ -107,10 +116,24 @@ class Facts(Protocol):
         ...
 
 
-def make_plan(graph: Graph, facts: Facts, *, environment: str, currency: str, now_us: int) -> Plan:
-    """The least work that brings the environment up to date with the graph, its data and its settings."""
+def make_plan(
+    graph: Graph,
+    facts: Facts,
+    *,
+    environment: str,
+    currency: str,
+    now_us: int,
+    left_out: frozenset[str] = frozenset(),
+    pinned: frozenset[str] = frozenset(),
+) -> Plan:
+    """The least work that brings the environment up to date with the graph, its data and its settings.
+
+    Assets that are left out stay as they are, and what needs them waits. Pinned ones stand whatever changed.
+    """
     with _no_collector():
-        return _make_plan(graph, facts, environment=environment, currency=currency, now_us=now_us)
+        return _make_plan(
+            graph, facts, environment=environment, currency=currency, now_us=now_us, left_out=left_out, pinned=pinned
+        )
 
 
 @contextmanager
@@ -125,13 +148,23 @@ def _no_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _make_plan(graph: Graph, facts: Facts, *, environment: str, currency: str, now_us: int) -> Plan:
-    unknown: dict[str, float] = {}  # asset -> probability that its output changes
+def _make_plan(
+    graph: Graph,
+    facts: Facts,
+    *,
+    environment: str,
+    currency: str,
+    now_us: int,
+    left_out: frozenset[str],
+    pinned: frozenset[str],
+) -> Plan:
+    unknown = dict.fromkeys(left_out, 0.0)  # asset -> probability that its output changes
     steps = [_source_step(source, facts) for source in graph.sources]
     unknown |= {step.asset: 1.0 for step in steps if step.action is Action.RUN}
     history: dict[str, Sequence[Run]] = {}
     for layer in graph.layers:
-        found = consider(layer, graph, facts, unknown)
+        free = [asset for asset in layer if asset.name not in left_out and asset.name not in pinned]
+        found = consider(free, graph, facts, unknown)
         steps += found
         work = [step.asset for step in found if step.action in (Action.RUN, Action.MAYBE)]
         history |= facts.runs(work) if work else {}
@@ -141,30 +174,38 @@ def _make_plan(graph: Graph, facts: Facts, *, environment: str, currency: str, n
             elif step.action is Action.HOLD and step.key is None:
                 unknown[step.asset] = 0.0
     steps = [_priced(step, graph, facts, history) for step in steps]
-    missing = [
-        text for model in graph.models if model.inputs[0].asset not in unknown for text in missing_columns(model, facts)
+    choosy = [asset for asset in graph.definitions if isinstance(asset, Model) or asset.columns]
+    missing = [text for asset in choosy for text in missing_columns(asset, facts, unknown)]
+    read = [
+        text
+        for asset in graph.definitions
+        if (mark := facts.mark(asset.name)) is not None and mark.dynamic != NOTHING
+        for text in note(asset, mark)
     ]
     earlier = [text for source in graph.sources for text in facts.notes(source)]
     plan = Plan(
         environment=environment,
         currency=currency,
         steps=tuple(steps),
-        warnings=(*graph.warnings, *earlier, *missing),
+        warnings=(*graph.warnings, *earlier, *missing, *read),
         created_us=now_us,
     )
     return _with_spread(plan, graph, facts, history)
 
 
-def missing_columns(model: Model, facts: Facts) -> list[str]:
-    """What a model names and its table does not have, one sentence a column."""
-    table = model.inputs[0].asset
-    columns = facts.columns(table)
-    if columns is None:
-        return []
-    wanted = [name for name in (*model.features, model.predicts) if name not in columns]
-    return [
-        f"{model.name} cannot be trained: {table} has no column {name}; {nearest(name, columns)}" for name in wanted
-    ]
+def missing_columns(asset: Table | Model, facts: Facts, unknown: Container[str] = ()) -> list[str]:
+    """What an asset names and its input does not have, one sentence a column; an input that is `unknown` may get it."""
+    texts: list[str] = []
+    done = "trained" if isinstance(asset, Model) else "computed"
+    for port in asset.inputs:
+        wanted = columns_read(asset, port.asset, (), None)
+        columns = facts.columns(port.asset) if wanted and port.asset not in unknown else None
+        texts += [
+            f"{asset.name} cannot be {done}: {port.asset} has no column {name}; {nearest(name, columns)}"
+            for name in wanted or ()
+            if columns is not None and name not in columns
+        ]
+    return texts
 
 
 def _source_step(source: str, facts: Facts) -> Step:
@@ -242,7 +283,7 @@ def consider(assets: Sequence[Table | Model], graph: Graph, facts: Facts, unknow
     for name, (asset, inputs) in keyed.items():
         mark = marks.get(name)
         if mark is None:
-            steps[name] = _stale(asset, inputs, keys[name], graph, facts)
+            steps[name] = _stale(asset, inputs, facts.settled(name, keys[name]), graph, facts)
         else:
             steps[name] = _answered(asset, inputs, mark, graph, facts)
     return [steps[asset.name] for asset in assets]
@@ -297,7 +338,8 @@ def known_inputs(asset: Table | Model, facts: Facts) -> dict[str, str]:
     """Semantic digest of what each port reads, for the ports that have data."""
     found: dict[str, str] = {}
     for port in asset.inputs:
-        columns = None if isinstance(asset, Table) else columns_read(asset, *facts.layout(port.asset))
+        whole = isinstance(asset, Table) and port.asset not in asset.columns
+        columns = None if whole else columns_read(asset, port.asset, *facts.layout(port.asset))
         semantic = facts.semantic(port.asset, columns)
         if semantic is not None:
             found[port.asset] = semantic
@@ -316,7 +358,7 @@ def _maybe(
     changes: list[Reason] = []
     if mark is None:
         changes = [Reason(Dimension.DATA, "never computed")]
-    elif mark.definition != definition and (current := facts.current(asset.name)) is not None:
+    elif (mark.definition != definition or facts.moved(asset.name)) and (current := facts.current(asset.name)):
         changes = _definition_changes(asset, current, graph, facts)
     condition = [Reason(Dimension.DATA, f"if {' or '.join(open_inputs)} changes")] if mark else []
     return Step(
@@ -346,6 +388,7 @@ def _definition_changes(asset: Table | Model, current: Trace, graph: Graph, fact
     reasons: list[Reason] = []
     if current.code_digest != asset.code.digest:
         reasons += code_changes(record.get("code", {}), asset.code.manifest)
+    reasons += [Reason(Dimension.CODE, f"{name} changed") for name in facts.moved(asset.name)]
     texts = setting_changes(record.get("settings", {}), settings_of(asset))
     reasons += [Reason(Dimension.MODEL, text) for text in texts]
     return reasons + interpreter_changes(record.get("interpreter", {}), interpreter(graph))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from filiera.engine.process import ProcessEngine
 from filiera.settings import Settings
@@ -19,4 +20,12 @@ def workers() -> int:
 def engine_of(settings: Settings) -> ProcessEngine:
     """Processes of the project's interpreter; none is started yet."""
     python = settings.project.python
-    return ProcessEngine(workers(), python=str(settings.root / python) if python else None, preload=PRELOAD)
+    path = str(settings.root / python) if python else None
+    return ProcessEngine(workers(), python=path, preload=PRELOAD, watched=_watched(settings))
+
+
+def _watched(settings: Settings) -> list[str]:
+    """Folders of the project and of its sources: what code reads there is an input, declared or not."""
+    patterns = [source.pattern for source in settings.sources.values()]
+    fixed = [Path(pattern.partition("*")[0]) for pattern in patterns if os.path.isabs(pattern)]
+    return [str(settings.root), *(str(path if path.is_dir() else path.parent) for path in fixed)]

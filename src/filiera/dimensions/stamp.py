@@ -1,13 +1,15 @@
 """A plan remembered with the state of everything it read, so that a plan with nothing new answers at once.
 
 Only the standard library is imported: reading a stamp must cost milliseconds. A stamp holds the size, time and inode
-of the settings, the code and the source files, the set of files that the patterns match, the folders of the libraries,
-and the number of the last audit entry. Nothing changes in the ledger without an audit entry, so an equal number means
-an equal ledger; nothing is installed without touching its folder.
+of the settings, the code, the declared files and the source files, the set of files that the patterns match, the
+folders of the libraries, salted digests of the declared variables, and the number of the last audit entry. Nothing
+changes in the ledger without an audit entry, so an equal number means an equal ledger; nothing is installed without
+touching its folder.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -24,7 +26,7 @@ from filiera.places import SETTINGS_FILE, STATE_FOLDER
 
 #: A file changed this shortly before it was looked at may change again within one tick of its clock (git's racy rule).
 RACY_NS = 2_000_000_000
-VERSION = 4
+VERSION = 5
 ENVIRONMENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -36,6 +38,8 @@ class Look:
     patterns: tuple[str, ...]
     libraries: tuple[str, ...]
     state: Mapping[str, Any]
+    salt: str
+    variables: Mapping[str, str]  #: a salted digest for each value
     at_us: int
 
     @property
@@ -45,20 +49,33 @@ class Look:
         return bool(newest <= self.at_us * 1_000 - RACY_NS)
 
 
-def look(root: Path, patterns: Iterable[str], libraries: Iterable[str], *, now_us: int) -> Look:
-    """Look at the settings, the code, the source files, the libraries and the ledger.
+def look(
+    root: Path,
+    patterns: Iterable[str],
+    libraries: Iterable[str],
+    *,
+    now_us: int,
+    variables: Iterable[str] = (),
+    environ: Mapping[str, str] = os.environ,
+) -> Look:
+    """Look at the settings, the code, the source files, the libraries, the variables and the ledger.
 
     Args:
         root: the project.
-        patterns: of the sources' files.
+        patterns: of the sources' files and of the declared ones.
         libraries: folders of `library_folders`.
         now_us: the time.
+        variables: that the code declares.
+        environ: their values.
     """
-    names, folders = tuple(sorted(patterns)), tuple(sorted(libraries))
-    return Look(root=root, patterns=names, libraries=folders, state=_state(root, names, folders), at_us=now_us)
+    names, folders, salt = tuple(sorted(patterns)), tuple(sorted(libraries)), os.urandom(16).hex()
+    return Look(
+        root=root, patterns=names, libraries=folders, state=_state(root, names, folders), salt=salt,
+        variables=_variables(variables, salt, environ), at_us=now_us,
+    )  # fmt: skip
 
 
-def recall(root: Path, environment: str, now_us: int) -> dict[str, Any] | None:
+def recall(root: Path, environment: str, now_us: int, environ: Mapping[str, str] = os.environ) -> dict[str, Any] | None:
     """What was remembered for `environment`, if everything is as it was then; else None."""
     if not ENVIRONMENT.fullmatch(environment):  # it becomes a part of a file's name
         return None
@@ -69,6 +86,8 @@ def recall(root: Path, environment: str, now_us: int) -> dict[str, Any] | None:
     if stored.get("version") != VERSION or now_us >= stored["valid_until_us"]:
         return None
     if stored["state"] != _state(root, stored["patterns"], stored["libraries"]):
+        return None
+    if stored["variables"] != _variables(stored["variables"], stored["salt"], environ):
         return None
     answer: dict[str, Any] = stored["answer"]
     return answer
@@ -92,6 +111,8 @@ def remember(seen: Look, environment: str, answer: Mapping[str, Any], *, valid_u
         "valid_until_us": valid_until_us,
         "patterns": seen.patterns,
         "libraries": seen.libraries,
+        "salt": seen.salt,
+        "variables": dict(seen.variables),
         "state": dict(seen.state),
         "answer": dict(answer),
     }
@@ -100,6 +121,11 @@ def remember(seen: Look, environment: str, answer: Mapping[str, Any], *, valid_u
     fresh.chmod(0o600)
     fresh.rename(path)
     return True
+
+
+def _variables(names: Iterable[str], salt: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """A digest for each value: the file holds none."""
+    return {n: hashlib.sha256(f"{salt}:{n}={environ[n]}".encode()).hexdigest() if n in environ else "" for n in names}
 
 
 def _path(root: Path, environment: str) -> Path:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from filiera.core.asset import Model
@@ -20,11 +20,13 @@ from filiera.core.snapshot import ObjectRecord, Snapshot
 from filiera.core.trace import Trace
 from filiera.core.trial import Baseline, Stop, Study, Trial
 from filiera.digest import digest
-from filiera.dimensions.context import Context, Definitions
+from filiera.dimensions.context import Context, Definitions, scope_of
+from filiera.dimensions.dynamic import undeclared
 from filiera.dimensions.facts import LedgerFacts
 from filiera.dimensions.key import columns_read, definition_digest, interpreter, settings_of
 from filiera.dimensions.study_limits import check_worth, study_budget
 from filiera.engine.memory import SharedBuffer
+from filiera.engine.reads import united
 from filiera.errors import GateError, WorkError
 from filiera.ledger import environments, studies, traces
 from filiera.ledger.journal import Ledger, Tx
@@ -106,7 +108,7 @@ def prepare(context: Context, model: Model, snapshot: Snapshot, *, joined: bool 
         WorkError: too little data.
         ContractError: a column is missing, or an input gives the target away.
     """
-    wanted = columns_read(model, snapshot.key, snapshot.time) or ()
+    wanted = columns_read(model, snapshot.table, snapshot.key, snapshot.time) or ()
     table = context.read(snapshot, [name for name in wanted if name in snapshot.columns])
     device = next((name for name in snapshot.key if name != snapshot.time), None)
     units = {str(column["name"]): column.get("unit") for column in snapshot.schema}
@@ -248,6 +250,7 @@ def _request(work: _Work, facts: LedgerFacts, trials: int | None) -> StudyReques
         rows=work.training.rows,
         windows=work.training.windows,
         bundle=str(work.definitions.root),
+        scope=scope_of(work.context, work.model),
         trials=trials or most,
         champion=first[0] if first else None,
         lag=work.study.workers if work.model.order == "fixed" else None,
@@ -274,7 +277,9 @@ def _search(work: _Work, request: StudyRequest) -> StudyOutcome:
         if error.code == "train.no_score":
             _put_report(work, {"reason": error.message, "ended": Stop.BROKEN.value, "error": error.found})
         raise
+    outcome = replace(outcome, reads=united([work.report.get("reads", {}), outcome.reads]))
     if outcome.state == "interrupted":
+        _put_report(work, dict(work.report) | {"reads": outcome.reads})
         raise KeyboardInterrupt
     _put_report(work, _report(work, request, outcome))
     return outcome
@@ -351,6 +356,7 @@ def _report(work: _Work, request: StudyRequest, outcome: StudyOutcome) -> dict[s
         "frontier": dict(outcome.frontier),
         "capped": capped(outcome.trials),
         "warnings": list(outcome.warnings),
+        "reads": dict(outcome.reads),
     }
 
 
@@ -470,6 +476,7 @@ def _trace(tx: Tx, work: _Work, outcome: StudyOutcome, fitted: Refit, version: M
         bundle=work.definitions.bundle.digest,
         runtime_digest=traces.put_manifest(tx, work.definitions.graph.runtime_manifest),
         definition=definition_digest(model, work.definitions.graph),
+        dynamic=undeclared(model, united([outcome.reads, fitted.reads])),
     )
 
 

@@ -13,7 +13,7 @@ from filiera.worker import LOG_BYTES, run
 
 
 class InlineEngine:
-    """Runs a task when its result is waited for. It holds nothing back: no limits, and a dead task is a dead caller."""
+    """Runs a task when its result is waited for: no limits, no look at what is read; a dead task is a dead caller."""
 
     def __init__(self) -> None:
         self.capacity = 1
@@ -77,7 +77,8 @@ def _bundle(folder: str | None) -> Iterator[None]:
     sys.path.insert(0, folder)
     sys.dont_write_bytecode = True
     try:
-        yield
+        with contextlib.chdir(folder):
+            yield
     finally:
         sys.path.remove(folder)
         sys.dont_write_bytecode = writes

@@ -10,12 +10,13 @@ import signal
 import socket
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from filiera.engine import wire
 from filiera.engine.memory import SharedBuffer
-from filiera.engine.task import Result, Task, Waiting
+from filiera.engine.task import Result, Scope, Task, Waiting, module_of
 from filiera.engine.zygote import Zygote
 from filiera.errors import UnavailableError
 
@@ -30,8 +31,16 @@ class _Slot:
     sock: socket.socket
     pid: int
     bundle: str | None  #: a process never sees the code of two bundles: modules stay loaded
+    scope: Scope
+    reads: frozenset[str] = frozenset()  #: names of what it read
     task: Task | None = None
     began: float = 0.0
+
+    def fits(self, task: Task) -> bool:
+        """Whether it is free to run a task as a fresh process would."""
+        if self.task is not None or self.bundle != task.bundle or self.scope.variables != task.scope.variables:
+            return False
+        return self.scope.asset == task.scope.asset or all(module_of(name) in task.scope.modules for name in self.reads)
 
 
 class ProcessEngine:
@@ -43,12 +52,21 @@ class ProcessEngine:
         capacity: tasks at the same time.
         python: the project's interpreter; None = this one.
         preload: modules that the zygote imports before it forks.
+        watched: folders in which every read of the code is told.
     """
 
-    def __init__(self, capacity: int, *, python: str | None = None, preload: tuple[str, ...] = ("numpy",)) -> None:
+    def __init__(
+        self,
+        capacity: int,
+        *,
+        python: str | None = None,
+        preload: tuple[str, ...] = ("numpy",),
+        watched: Sequence[str] = (),
+    ) -> None:
         self.capacity = capacity
         self._python = python
         self._preload = preload
+        self._watched = list(watched)
         self._zygote: Zygote | None = None
         self._launched: Zygote | None = None  #: nobody has shaken hands with it yet
         self._folder: str | None = None
@@ -146,15 +164,17 @@ class ProcessEngine:
 
     def _feed(self) -> None:
         while self._waiting.tasks:
-            slot = self._free(self._waiting.tasks[0].bundle)
+            task = self._waiting.tasks[0]
+            slot = self._free(task)
             if slot is None:
                 return
-            task = self._waiting.tasks[0]
             message = {
                 "id": task.id,
                 "function": task.function,
                 "arguments": dict(task.arguments),
                 "bundle": task.bundle,
+                "variables": dict(task.scope.variables),
+                "watched": self._watched,
                 "sizes": [buffer.size_bytes for buffer in task.inputs],
             }
             try:
@@ -166,19 +186,19 @@ class ProcessEngine:
                 self._waiting.take()
                 raise
             self._waiting.take()
-            slot.task, slot.began = task, time.monotonic()
+            slot.task, slot.scope, slot.began = task, task.scope, time.monotonic()
 
-    def _free(self, bundle: str | None) -> _Slot | None:
-        """A slot for code of this bundle; one that ran other code makes room."""
-        idle = [slot for slot in self._slots if slot.task is None]
-        slot = next((slot for slot in idle if slot.bundle == bundle), None)
+    def _free(self, task: Task) -> _Slot | None:
+        """A slot for this code; one that ran other code makes room."""
+        slot = next((slot for slot in self._slots if slot.fits(task)), None)
         if slot is not None:
             return slot
         if len(self._slots) >= self.capacity:
+            idle = [slot for slot in self._slots if slot.task is None]
             if not idle:
                 return None
             self._kill(idle[0])
-        return self._fork(bundle)
+        return self._fork(task)
 
     def _collect(self, slot: _Slot) -> Result | None:
         task, elapsed = slot.task, time.monotonic() - slot.began
@@ -187,13 +207,13 @@ class ProcessEngine:
             answer, fds = wire.receive(slot.sock)
             if task is None or answer["id"] != task.id:
                 raise ValueError("a message that nobody asked for")
-            result = _result(answer, fds)
+            result = _result(answer, fds, self._watched)
         except (wire.ClosedError, OSError, ValueError, KeyError, TypeError):  # dead, or no longer our code
             for fd in fds:
                 os.close(fd)
             self._kill(slot)
             return Result(id=task.id, seconds=elapsed, lost=True) if task else None
-        slot.task = None
+        slot.task, slot.reads = None, frozenset(result.reads)
         return result
 
     def _kill(self, slot: _Slot) -> None:
@@ -205,7 +225,7 @@ class ProcessEngine:
             os.killpg(slot.pid, signal.SIGKILL)
         shutil.rmtree(os.path.join(self._folder or "", str(slot.pid)), ignore_errors=True)
 
-    def _fork(self, bundle: str | None) -> _Slot:
+    def _fork(self, task: Task) -> _Slot:
         try:
             sock, pid = self._start().fork()
         except wire.ClosedError:  # the zygote was killed, and its children with it
@@ -214,7 +234,7 @@ class ProcessEngine:
             self._zygote = None
             sock, pid = self._start().fork()
         sock.settimeout(MESSAGE_TIMEOUT_S)
-        slot = _Slot(sock, pid, bundle)
+        slot = _Slot(sock, pid, task.bundle, task.scope)
         self._slots.append(slot)
         self._selector.register(sock, selectors.EVENT_READ, slot)
         return slot
@@ -246,7 +266,7 @@ def _stopped(code: str, message: str, advice: str) -> dict[str, str]:
     return {"kind": "WorkError", "code": code, "message": message, "details": "", "next": advice}
 
 
-def _result(answer: dict[str, Any], fds: list[int]) -> Result:
+def _result(answer: dict[str, Any], fds: list[int], watched: Sequence[str]) -> Result:
     return Result(
         id=answer["id"],
         value=answer.get("value"),
@@ -255,6 +275,19 @@ def _result(answer: dict[str, Any], fds: list[int]) -> Result:
         cpu_seconds=answer["cpu_seconds"],
         peak_bytes=answer["peak_bytes"],
         error=answer.get("error"),
+        reads=_told(answer["reads"], watched),
         log=answer["log"],
         confinement=answer["confinement"],
     )
+
+
+def _told(reads: dict[str, str], watched: Sequence[str]) -> dict[str, str]:
+    """The reads with names that a read can have: a plan will look there, and the code may have made them up."""
+    if not isinstance(reads, dict) or not all(isinstance(part, str) for pair in reads.items() for part in pair):
+        raise ValueError("reads are texts")
+    straight = {name: content for name, content in reads.items() if ".." not in name.split("/")}
+    return {
+        name: content
+        for name, content in straight.items()
+        if not os.path.isabs(name) or any(name.startswith(folder + os.sep) for folder in watched)
+    }

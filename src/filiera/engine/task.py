@@ -10,6 +10,15 @@ from filiera.engine.memory import SharedBuffer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Whose code a task runs. A process that read something for one asset works for no other: it may have kept it."""
+
+    asset: str = ""
+    modules: frozenset[str] = frozenset()  #: of the project, that the code is known to load
+    variables: Mapping[str, str] = field(default_factory=dict)  #: that the code declares, added to its environment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """One call of a function in a child process."""
 
@@ -17,7 +26,8 @@ class Task:
     function: str  #: "package.module:name"; called as f(arguments, inputs, emit)
     arguments: Mapping[str, Any]
     inputs: Sequence[SharedBuffer] = ()
-    bundle: str | None = None  #: folder of the unpacked source bundle; first on the module path
+    bundle: str | None = None  #: folder of the unpacked source bundle; first on the module path, and where it works
+    scope: Scope = Scope()
     timeout_s: float | None = None
     memory_limit_bytes: int | None = None  #: of private memory; None = what the machine has
 
@@ -35,6 +45,8 @@ class Result:
     error: Mapping[str, str] | None = None  #: "code", "message", "details" and the parts of a FilieraError
     lost: bool = False  #: the process died; nothing is known of the task
     log: str = ""  #: the end of what the code printed
+    reads: Mapping[str, str] = field(default_factory=dict)
+    """Digest of each file that its process read so far: of the bundle by relative path, of the project by full path."""
     confinement: str = "none"  #: what held the code, such as "landlock 7"
 
 
@@ -79,3 +91,16 @@ class Waiting:
         before = len(self.tasks)
         self.tasks = [task for task in self.tasks if task.id != task_id]
         return len(self.tasks) < before
+
+
+def module_of(name: str) -> str:
+    """The module that a file of a bundle is; a name that no module has for any other file.
+
+    >>> module_of("lib/clean.py"), module_of("lib/__init__.py"), module_of("holidays.csv")
+    ('lib.clean', 'lib', 'holidays.csv')
+    """
+    path, _, file = name.rpartition("/")
+    stem, _, suffix = file.partition(".")
+    if suffix.rpartition(".")[2] not in ("py", "so", "pyd"):
+        return name
+    return ".".join([*(path.split("/") if path else []), *([stem] if stem != "__init__" else [])])

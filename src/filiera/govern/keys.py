@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import os
 import stat
 from collections.abc import Callable
@@ -58,6 +59,11 @@ class RootKey:
                 found=context,
                 next="use the key file of this project; `filiera key restore` makes it again from two recovery shares",
             ) from error
+
+    def fingerprint(self, text: str, context: str) -> str:
+        """A digest of a text that nobody without the key can guess from, equal for equal texts of one `context`."""
+        own = hmac.digest(self._secret, f"filiera/fingerprint/{context}".encode(), "sha256")
+        return hmac.digest(own, text.encode(), "sha256").hex()
 
     def shares(self, random_bytes: Callable[[int], bytes] = os.urandom) -> list[str]:
         """Three texts, any two of which restore the key."""

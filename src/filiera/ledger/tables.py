@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 metadata = sa.MetaData()
 
@@ -16,6 +16,9 @@ _KINDS = {
     "source_file.state": ("accepted", "part", "refused", "repeated", "released"),
     "trace.kind": ("source", "table", "model"),
     "trial.state": ("running", "done", "failed", "lost", "capped"),
+    "event.kind": ("data", "code", "settings", "schedule", "drift", "hand", "start", "retry", "rest"),
+    "decision.outcome": ("planned", "waits", "skipped"),
+    "intent.state": ("pending", "waiting", "running", "done", "failed", "stale", "replaced"),
     "generation.kind": ("apply", "follow", "release", "rollback", "branch", "delete"),
 }
 
@@ -36,6 +39,10 @@ def _whole(name: str, *, null: bool = False, key: bool = False) -> sa.Column[int
 
 def _serial() -> sa.Column[int]:
     return sa.Column("serial", sa.Integer, primary_key=True)
+
+
+def _number() -> sa.Column[int]:
+    return sa.Column("number", sa.Integer, primary_key=True)
 
 
 def _project() -> sa.Column[str]:
@@ -307,10 +314,81 @@ forecast = sa.Table(
 
 rule = sa.Table("rule", metadata, _serial(), _project(), _text("body"), _text("actor"), _whole("created_us"))
 
+#: Something that may have changed: it marks the project as due and carries no work.
+event = sa.Table(
+    "event",
+    metadata,
+    _number(),
+    _project(),
+    _text("source"),
+    _text("source_id"),
+    _enum("event.kind"),
+    _text("body"),
+    _whole("cause", null=True),  # number of the intent that brought it about
+    _whole("created_us"),
+    sa.UniqueConstraint("source", "source_id"),
+)
+
+#: What came of the events `after` < number <= `through` in one environment; the newest row is its cursor.
+decision = sa.Table(
+    "decision",
+    metadata,
+    _number(),
+    _project(),
+    _text("environment"),
+    _whole("after"),
+    _whole("through"),
+    _enum("decision.outcome"),
+    _text("code"),
+    _text("reason"),
+    _whole("intent", null=True),
+    _whole("created_us"),
+    sa.UniqueConstraint("environment", "after"),
+)
+
+#: A plan that is to be carried out by itself.
+intent = sa.Table(
+    "intent",
+    metadata,
+    _number(),
+    _project(),
+    _text("environment"),
+    _text("key"),
+    _whole("attempt"),
+    _enum("intent.state"),
+    _text("reason"),
+    _text("left_out"),
+    _text("plan"),
+    _text("approved_by", null=True),
+    _text("worker", null=True),
+    _whole("fence"),
+    _whole("lease_until_us"),
+    _whole("generation", null=True),
+    _text("result", null=True),
+    _whole("created_us"),
+    _whole("ended_us", null=True),
+    sa.UniqueConstraint("key", "attempt"),
+)
+
+#: A step that failed in an intent; asset "" = the work as a whole.
+failure = sa.Table(
+    "failure",
+    metadata,
+    _serial(),
+    _project(),
+    _text("environment"),
+    _text("asset"),
+    _text("key"),
+    _text("error"),
+    _whole("intent"),
+    _whole("created_us"),
+    sa.Index("failure_step", "environment", "asset", "key"),
+)
+
 #: History: no row is ever changed or removed.
 APPEND_ONLY = (
     "audit", "source_file", "snapshot", "manifest", "trace", "model_version", "bundle", "generation", "exposure",
-    "spend", "rule", "forecast",
+    "spend", "rule", "forecast", "event", "decision", "failure",
 )  # fmt: skip
 
 #: These rows end once: the marked column goes from open to closed and then the row never changes.
@@ -318,6 +396,7 @@ ENDS_ONCE = {
     "batch_file": "OLD.removed IS NOT NULL",
     "quarantine": "OLD.released_us IS NOT NULL",
     "trial": "OLD.state <> 'running'",
+    "intent": "OLD.ended_us IS NOT NULL",
 }
 
 

@@ -12,7 +12,7 @@ import platform
 import re
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_origin
@@ -57,13 +57,14 @@ def describe(
     """Task: the graph of the pipeline below `root`.
 
     Args:
-        arguments: `root`, the folder of the unpacked bundle, and `sources`, the declared ones with `key`, `time`
-            and `device` of each.
+        arguments: `root`, the folder of the unpacked bundle; `sources`, the declared ones with `key`, `time`,
+            `device` and `columns` of each; `files`, the digests by name of what each declared pattern names; and
+            `variables`, the digest of each declared one.
     """
     root = Path(arguments["root"])
     module = _load(root)
     versions = installed()
-    project = Project(root, versions, required())
+    project = _Source(Project(root, versions, required()), arguments.get("files", {}), arguments.get("variables", {}))
     functions = _definitions(module, arguments["sources"])
     assets = dict.fromkeys(arguments["sources"], False) | {
         name: isinstance(getattr(function, ATTRIBUTE), ModelDefinition) for name, function in functions.items()
@@ -71,7 +72,7 @@ def describe(
     tables, models = [], []
     for name, function in functions.items():
         if isinstance(getattr(function, ATTRIBUTE), TableDefinition):
-            tables.append(_table(name, function, project, assets))
+            tables.append(_table(name, function, project, assets, arguments["sources"]))
         else:
             models.append(_model(name, function, project, assets))
     manifest = {
@@ -153,10 +154,47 @@ def _definitions(module: ModuleType, sources: Mapping[str, Any]) -> dict[str, Ca
     return found
 
 
-def _code(project: Project, function: Callable[..., Any], ports: Sequence[Port]) -> Code:
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """The code, and what its definitions declare."""
+
+    project: Project
+    files: Mapping[str, Mapping[str, str]]  #: pattern -> digest by name
+    variables: Mapping[str, str]  #: name -> digest
+
+
+def _code(source: _Source, function: Callable[..., Any], ports: Sequence[Port]) -> Code:
     frames = sorted({_LIBRARIES[port.frame] for port in ports})
-    closure = project.closure(function.__module__, function.__name__, frames)
-    return Code(module=function.__module__, name=function.__name__, digest=closure.digest, manifest=closure.manifest())
+    closure = source.project.closure(function.__module__, function.__name__, frames)
+    manifest = closure.manifest() | _declared(source, function)
+    digest = digest_json("closure", 1, manifest)
+    return Code(module=function.__module__, name=function.__name__, digest=digest, manifest=manifest)
+
+
+def _declared(source: _Source, function: Callable[..., Any]) -> dict[str, dict[str, str]]:
+    """Digests of the files and variables that one definition declares; of other files it knows nothing.
+
+    Raises:
+        CodeError: one is not where the definition is read: in a list that is written out.
+    """
+    definition: TableDefinition | ModelDefinition = getattr(function, ATTRIBUTE)
+    found: dict[str, dict[str, str]] = {}
+    for pattern in definition.files:
+        if pattern not in source.files:
+            raise _not_written_out("files", pattern, function)
+        found.setdefault("files", {}).update(source.files[pattern])
+    for name in definition.variables:
+        if name not in source.variables:
+            raise _not_written_out("variables", name, function)
+        found.setdefault("declared_variables", {})[name] = source.variables[name]
+    return {part: dict(sorted(digests.items())) for part, digests in found.items()}
+
+
+def _not_written_out(word: str, text: str, function: Callable[..., Any]) -> CodeError:
+    return CodeError(
+        f"code.{word}", f"`{text}` of {function.__name__} is not among the files and variables that the code declares",
+        where=_where(function), next=f"write `{word}=[...]` out in the call of fl.table or fl.model itself",
+    )  # fmt: skip
 
 
 def _where(function: Callable[..., Any]) -> str:
@@ -243,7 +281,13 @@ def _frame(parameter: inspect.Parameter, function: Callable[..., Any]) -> Frame:
     return frame
 
 
-def _table(name: str, function: Callable[..., Any], project: Project, assets: Mapping[str, bool]) -> Table:
+def _table(
+    name: str,
+    function: Callable[..., Any],
+    project: _Source,
+    assets: Mapping[str, bool],
+    sources: Mapping[str, Any],
+) -> Table:
     definition: TableDefinition = getattr(function, ATTRIBUTE)
     ports, settings = _split_parameters(function, assets, frozenset())
     return Table(
@@ -254,7 +298,43 @@ def _table(name: str, function: Callable[..., Any], project: Project, assets: Ma
         lookback_us=definition.lookback_us,
         key=definition.key,
         code=_code(project, function, ports),
+        columns=_columns_by_input(definition, function, ports, sources),
     )
+
+
+def _columns_by_input(
+    definition: TableDefinition, function: Callable[..., Any], ports: Sequence[Port], sources: Mapping[str, Any]
+) -> dict[str, tuple[str, ...]]:
+    """Which columns a table reads of which input.
+
+    Raises:
+        CodeError: one list for several inputs, an input that the function has not, a column that a source has not.
+    """
+    tables = [port.asset for port in ports if port.frame is not Frame.MODEL]
+    stated = definition.columns
+    if stated is None:
+        return {}
+    if not isinstance(stated, Mapping):
+        if len(tables) != 1:
+            raise CodeError(
+                "code.columns", f"{function.__name__} reads {', '.join(tables)}, and `columns` does not say whose",
+                where=_where(function), expected=f'columns={{"{tables[0] if tables else "scada"}": [...]}}',
+            )  # fmt: skip
+        stated = {tables[0]: stated}
+    for name, columns in stated.items():
+        if name not in tables:
+            raise CodeError(
+                "code.columns", f"{function.__name__} reads no table {name}", where=_where(function),
+                next=nearest(name, tables),
+            )  # fmt: skip
+        known = sources.get(name, {}).get("columns")
+        unknown = [column for column in columns if known is not None and column not in known]
+        if unknown:
+            raise CodeError(
+                "code.columns", f"{name} has no column {unknown[0]}, which {function.__name__} reads",
+                where=_where(function), next=nearest(unknown[0], known),
+            )  # fmt: skip
+    return dict(stated)
 
 
 def _plain(settings: Mapping[str, Any], function: Callable[..., Any]) -> dict[str, Any]:
@@ -271,7 +351,7 @@ def _plain(settings: Mapping[str, Any], function: Callable[..., Any]) -> dict[st
     return dict(settings)
 
 
-def _model(name: str, function: Callable[..., Any], project: Project, assets: Mapping[str, bool]) -> Model:
+def _model(name: str, function: Callable[..., Any], project: _Source, assets: Mapping[str, bool]) -> Model:
     definition: ModelDefinition = getattr(function, ATTRIBUTE)
     ports, settings = _split_parameters(function, assets, _TRAINER)
     if len(ports) != 1 or ports[0].frame is Frame.MODEL:

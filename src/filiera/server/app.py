@@ -25,7 +25,7 @@ from filiera.server.pages import PAGES, static_folder
 from filiera.server.problem import on_filiera_error, on_http_error
 from filiera.server.routes import ROUTES, Api, State
 
-PERMISSIONS = frozenset({"public", "metrics.read", "model.read", "model.predict", "project.read"})
+PERMISSIONS = frozenset({"intent.approve", "public", "metrics.read", "model.read", "model.predict", "project.read"})
 
 
 def build_app(state: State, routes: Sequence[Api] = (*ROUTES, *PAGES)) -> ASGIApp:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from filiera.automation.report import outcome_text
 from filiera.clock import rfc3339
 from filiera.core.graph_view import graph_svg
 from filiera.core.money import Money
@@ -49,6 +50,11 @@ def graph(state: State, _request: Request) -> Response:
     return _page("graph.html", view=view, picture=Markup(graph_svg(view)))  # noqa: S704 - its texts are escaped
 
 
+def events(state: State, _request: Request) -> Response:
+    """GET /events: what happened by itself, what came of it, and what waits for a person."""
+    return _page("events.html", report=state.workspace.events(), project=state.workspace.settings.project)
+
+
 def _page(name: str, **values: Any) -> Response:
     text = _templates().get_template(name).render(**values)
     return HTMLResponse(text.encode("utf-8", "replace"))  # names of files need not be proper texts
@@ -67,6 +73,7 @@ def _templates() -> Environment:
     environment.filters["short"] = lambda value: "" if value is None else f"{value:.4g}"
     environment.filters["day"] = lambda text: (text or "")[:10]
     environment.filters["instant"] = lambda text: text[:19].replace("T", " ") + " UTC"
+    environment.filters["came"] = outcome_text
     environment.filters["money"] = lambda value: str(Money.of(f"{value['amount']} {value['currency']}"))
     return environment
 
@@ -83,5 +90,6 @@ def static_folder() -> Path:
 PAGES = (
     Api("/", "GET", "project.read", home),
     Api("/graph", "GET", "project.read", graph),
+    Api("/events", "GET", "project.read", events),
     Api("/studies/{model}", "GET", "project.read", study),
 )

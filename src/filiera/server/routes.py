@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from filiera.core.model import ModelVersion
+from filiera.errors import NotFoundError
 from filiera.server.body import parse_request, read_body
 from filiera.server.lanes import Lanes
 from filiera.server.live import Live
@@ -111,6 +112,22 @@ def show_study(state: State, request: Request) -> Response:
     return _json(state.workspace.study(request.path_params["model"]))
 
 
+def show_events(state: State, _request: Request) -> Response:
+    """GET /v1/events: what `filiera events --json` prints."""
+    return _json(state.workspace.events())
+
+
+def approve(state: State, request: Request) -> Response:
+    """POST /v1/intents/{number}/approve: what `filiera events approve` does."""
+    text = request.path_params["number"]
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise NotFoundError("intent.unknown", "no such intent", next="GET /v1/events lists them")
+    state.workspace.approve(int(text))
+    if "text/html" in request.headers.get("accept", ""):
+        return RedirectResponse("/events", status_code=303)  # a button of the console
+    return _json({"schema": "filiera.approve/1", "intent": int(text)})
+
+
 def show_metrics(state: State, _request: Request) -> Response:
     """GET /metrics: for Prometheus."""
     return Response(state.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -122,6 +139,8 @@ ROUTES = (
     Api("/v1/models", "GET", "model.read", list_models),
     Api("/v1/models/{name}", "GET", "model.read", show_model),
     Api("/v1/models/{name}/predict", "POST", "model.predict", predict),
+    Api("/v1/events", "GET", "project.read", show_events),
+    Api("/v1/intents/{number}/approve", "POST", "intent.approve", approve),
     Api("/v1/status", "GET", "project.read", show_status),
     Api("/v1/studies/{model}", "GET", "project.read", show_study),
 )

@@ -42,9 +42,9 @@ def serve(workspace: Workspace, *, port: int, every_s: float | None, say: Callab
     with up_lock(workspace.settings.state / "up.lock"), _bound(port) as sock:
         troubles = Troubles(workspace.ledger.clock, tell)
         live = Live(workspace, troubles, tell)
-        stop = threading.Event()
+        stop, since_us = threading.Event(), workspace.ledger.clock.now_us()
         follower = threading.Thread(
-            target=_follow, args=(workspace, every_s, stop, troubles, tell), name="follow-rows", daemon=True
+            target=_follow, args=(workspace, every_s, since_us, stop, troubles, tell), name="follow-rows", daemon=True
         )
         try:
             live.start()
@@ -123,22 +123,19 @@ def _port_taken(port: int, error: OSError) -> UnavailableError:
 def _follow(
     workspace: Workspace,
     every_s: float | None,
+    since_us: int,
     stop: threading.Event,
     troubles: Troubles,
     tell: Callable[[str], None],
 ) -> None:
-    """Take in new rows until stopped, whatever goes wrong on the way."""
-    told = ""
+    """Look for events and do what may be done by itself until stopped, whatever goes wrong on the way."""
     while not stop.wait(every_s):
         with troubles.watching("rows"):
-            report = workspace.follow()
-            done = [step for step in report.steps if step.outcome == "done"] if report else []
-            text = "; ".join(f"{step.asset}: {step.text}" for step in done)
-            if text and text != told:
+            turn = workspace.automate(up_since_us=since_us)
+            for text in turn.texts:
                 tell(text)
-            told = text
-            if report and report.failure:
-                raise report.failure
+            if turn.failure:
+                raise turn.failure
 
 
 @contextmanager

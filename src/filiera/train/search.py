@@ -12,7 +12,8 @@ from typing import Any
 from filiera.core.asset import Model
 from filiera.core.trial import CHAMPION, DEFAULT, REPEAT, Stop, Trial, TrialState
 from filiera.engine.memory import SharedBuffer
-from filiera.engine.task import Result
+from filiera.engine.reads import united
+from filiera.engine.task import Result, Scope
 from filiera.errors import WorkError
 from filiera.runner.fit import default_settings
 from filiera.runner.matrix import Window
@@ -40,6 +41,7 @@ class StudyRequest:
     rows: SharedBuffer  #: of `filiera.train.matrix.share_matrix`
     windows: tuple[Window, ...]
     bundle: str | None  #: folder of the unpacked source bundle
+    scope: Scope = field(default_factory=Scope)
     trials: int  #: upper limit of trials; one that repeats the settings of a lost or failed one does not count
     champion: Mapping[str, Any] | None = None  #: its settings are tried first
     lag: int | None  #: W of the fixed order, stored with the study: W trials run at once; None = free order
@@ -75,6 +77,7 @@ class StudyOutcome:
     needed: float  #: least budget that would let it go on, currency units
     frontier: Mapping[str, Any]
     warnings: tuple[str, ...] = ()
+    reads: Mapping[str, str] = field(default_factory=dict)  #: digest of each file that its trials read, by name
 
 
 @dataclass(slots=True)
@@ -115,6 +118,7 @@ class Search:
     stop_reason: str = ""
     decision: worth.Decision | None = None
     warnings: set[str] = field(default_factory=set)
+    reads: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def resume(
@@ -167,6 +171,7 @@ class Search:
         """What came of a trial."""
         number = int(result.id.removeprefix("trial-"))
         trial = self._took(number, result.seconds)
+        self.reads = united([self.reads, result.reads])
         trial = replace(trial, cpu_seconds=result.cpu_seconds, peak_bytes=result.peak_bytes)
         if result.lost:
             return replace(trial, state=TrialState.LOST, error=DIED)
@@ -258,6 +263,7 @@ class Search:
             needed=self._purse().needed(self._spent(), self._best_s(), self._expected_s()),
             frontier=frontier(self._rule(), trials, self._next_cost()),
             warnings=tuple(sorted(self.warnings)),
+            reads=self.reads,
         )
 
     # ---- inside

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from filiera.core.trial import Trial
@@ -139,6 +139,7 @@ class Refit:
     package: bytes  #: empty when the model cannot be packaged; `facts["reason"]` says why
     seconds: float
     cpu_seconds: float
+    reads: Mapping[str, str] = field(default_factory=dict)  #: digest of each file that the fit read, by name
 
 
 def refit(
@@ -160,6 +161,7 @@ def refit(
         arguments=arguments,
         inputs=(request.rows,),
         bundle=request.bundle,
+        scope=request.scope,
         timeout_s=timeout_s,
     )
     result = run_one(engine, task, f"model {request.model.name}, final fit")
@@ -167,7 +169,7 @@ def refit(
     for buffer in result.outputs:
         buffer.close()
     package = outputs[1] if len(outputs) > 1 else b""
-    return Refit(result.value, outputs[0], package, result.seconds, result.cpu_seconds)
+    return Refit(result.value, outputs[0], package, result.seconds, result.cpu_seconds, result.reads)
 
 
 def run_one(engine: Engine, task: Task, what: str) -> Result:
@@ -195,6 +197,7 @@ def _trial_task(request: StudyRequest, trial: Trial, timeout_s: float | None) ->
         arguments=fit_arguments(request.model, trial.settings, request.windows),
         inputs=(request.rows,),
         bundle=request.bundle,
+        scope=request.scope,
         timeout_s=timeout_s,
     )
 

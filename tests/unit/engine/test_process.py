@@ -12,7 +12,7 @@ from filiera.engine import landlock
 from filiera.engine.failure import raise_failure
 from filiera.engine.memory import SharedBuffer
 from filiera.engine.process import ProcessEngine
-from filiera.engine.task import Task
+from filiera.engine.task import Scope, Task
 from filiera.errors import UnavailableError, WorkError
 
 BUNDLE = str(Path(__file__).parents[2] / "contract")
@@ -190,7 +190,7 @@ def test_A88_code_cannot_read_the_key_file_nor_the_state(engine, own_home, tmp_p
 @confined
 def test_A88_code_cannot_write_outside_its_scratch_folder(engine, tmp_path):
     for path in (tmp_path / "new", Path(BUNDLE) / "new.py", Path(sys.prefix) / "new"):
-        assert "PermissionError" in run(engine, task("t", "writes", path=str(path)))["t"].error["message"]
+        assert "PermissionError" in run(engine, task("t", "writes", path=str(path)))["t"].error["details"]
         assert not path.exists()
 
 
@@ -219,7 +219,8 @@ def test_a_result_says_what_held_its_code(engine):
 
 def test_a_file_by_relative_path_is_refused_with_the_way_out(engine):
     error = run(engine, task("t", "reads", path="data/turbines.csv"))["t"].error
-    assert "declare it as a source" in error["next"]
+    assert error["message"] == "data/turbines.csv is not declared, so the code cannot read it"
+    assert 'files=["data/turbines.csv"]' in error["next"]
 
 
 @linux
@@ -308,3 +309,50 @@ def test_interrupts_of_the_terminal_do_not_reach_children(engine):
     os.kill(pid, signal.SIGINT)
     assert run(engine, *(task(f"t{n}", "echo", value=n) for n in range(2)))["t1"].value == 1
     assert alive(pid)
+
+
+def scoped(asset, function, *, modules=("engine_tasks",), variables=None, **arguments):
+    scope = Scope(asset=asset, modules=frozenset(modules), variables=variables or {})
+    return Task(id=asset, function=f"engine_tasks:{function}", arguments=arguments, bundle=BUNDLE, scope=scope)
+
+
+def one(engine, task):
+    return run(engine, task)[task.id]
+
+
+def test_a_process_that_read_known_code_only_works_for_every_asset():
+    with ProcessEngine(1) as engine:
+        first = one(engine, scoped("a", "process"))
+        assert set(first.reads) == {"engine_tasks.py"}
+        assert one(engine, scoped("b", "process")).value == first.value
+
+
+def test_a_process_that_read_a_file_for_one_asset_works_for_no_other():
+    with ProcessEngine(1) as engine:
+        assert one(engine, scoped("a", "reads", path="test_engine.py")).value
+        mine = one(engine, scoped("a", "process"))
+        assert set(mine.reads) == {"engine_tasks.py", "test_engine.py"}, "it may have kept what it read"
+        other = one(engine, scoped("b", "process"))
+        assert other.value != mine.value
+        assert set(other.reads) == {"engine_tasks.py"}
+
+
+def test_a_process_that_loaded_a_module_works_for_those_who_name_it():
+    with ProcessEngine(1) as engine:
+        first = one(engine, scoped("a", "process"))
+        assert one(engine, scoped("b", "process", modules=())).value != first.value
+
+
+def test_declared_variables_reach_their_asset_only():
+    with ProcessEngine(1) as engine:
+        assert one(engine, scoped("a", "environment", variables={"REGION": "north"})).value["REGION"] == "north"
+        assert "REGION" not in one(engine, scoped("b", "environment")).value
+
+
+def test_reads_that_code_makes_up_send_nobody_to_other_places(tmp_path):
+    inside = f"{tmp_path}/a.csv"
+    named = {"/etc/shadow": "1", "../up": "2", f"{tmp_path}/../up": "3", "a.csv": "4", inside: "5"}
+    with ProcessEngine(1, watched=[str(tmp_path)]) as engine:
+        assert one(engine, scoped("a", "invents_reads", reads=named)).reads == {"a.csv": "4", inside: "5"}
+        assert one(engine, scoped("b", "invents_reads", reads=["a.csv"])).lost
+        assert one(engine, scoped("c", "invents_reads", reads={"a.csv": 1})).lost

@@ -40,6 +40,7 @@ def opened(lake: Lake) -> Windows:
     found = Windows(
         settings=None, ledger=lake.ledger, lake=lake, reader=LakeReader(lake, masked=lambda word: word != OPEN),
         prices=None, clock=SystemClock(), principal="ada", purpose="demo",
+        fingerprint=lambda text, _: text, environ={},
     )  # type: ignore[arg-type]  # fmt: skip
     found.asked = []
     return found

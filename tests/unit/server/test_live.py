@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from filiera.automation.turn import Turn
 from filiera.clock import SystemClock
 from filiera.core.model import ModelVersion
 from filiera.errors import ConflictError, NotFoundError, UnavailableError
@@ -276,12 +277,12 @@ def test_a_request_that_meets_a_closed_version_is_answered_by_its_successor(stag
 
 
 class Rows:
-    """A workspace whose follow does what it is told."""
+    """A workspace whose turns do what they are told."""
 
     def __init__(self, *outcomes: Any) -> None:
         self.outcomes, self.calls = list(outcomes), 0
 
-    def follow(self) -> Any:
+    def automate(self, **_: Any) -> Any:
         self.calls += 1
         outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
         if isinstance(outcome, Exception):
@@ -292,8 +293,8 @@ class Rows:
 def test_the_follower_of_rows_survives_any_error_and_says_so(tmp_path: Path) -> None:
     told: list[str] = []
     troubles, stop = Troubles(SystemClock(), told.append), threading.Event()
-    rows = Rows(KeyError("column"), KeyError("column"), MemoryError(), None)
-    thread = threading.Thread(target=_follow, args=(rows, 0.01, stop, troubles, told.append))
+    rows = Rows(KeyError("column"), KeyError("column"), MemoryError(), Turn())
+    thread = threading.Thread(target=_follow, args=(rows, 0.01, 0, stop, troubles, told.append))
     thread.start()
     eventually(lambda: rows.calls > 5)
     stop.set()

@@ -41,8 +41,13 @@ WHOLE: dict[str, Any] = {
         "orders": {"from": "orders.csv", "key": ["id"]},
         "orders.columns": {"id": {"type": "integer"}},
     },
-    "model": {"power": {"worth": "20 EUR per kW", "trials": 5, "budget": "5 EUR", "minimum_gain": 0.5},
+    "table": {"features": {"hold_until": "2%"}},
+    "model": {"power": {"worth": "20 EUR per kW", "trials": 5, "budget": "5 EUR", "minimum_gain": 0.5,
+                        "hold_until": "2 %"},
               "other": {"stop": "0.1 kW costs more than 5 EUR"}},
+    "automation": {"ingest": True, "compute": True, "train": True, "up_to": "1 EUR", "month": "20 EUR",
+                   "data_quiet": "60s", "data_max_wait": "15min", "code_quiet": "10s", "code_max_wait": "2min",
+                   "schedule": "daily 06:00 Europe/Paris", "ref": "main", "drift": True},
     "environment": {"prod": {"approvals": 0}},
     "prices": dict.fromkeys(PRICES, 1.5),
 }  # fmt: skip
@@ -50,7 +55,9 @@ TABLES = {
     "[project]": ("project",),
     "[source.NAME]": ("source", "plant"),
     "[source.NAME.columns]": ("source", "plant.columns", "load"),
+    "[table.NAME]": ("table", "features"),
     "[model.NAME]": ("model", "power"),
+    "[automation]": ("automation",),
 }
 #: Where a key stands in WHOLE, when it is not in the table's usual place.
 ELSEWHERE: dict[tuple[str, str], Place] = {
@@ -67,7 +74,11 @@ def written(whole: dict[str, Any]) -> str:
     """TOML with one key on each line."""
     lines: list[str] = []
     for top, tables in whole.items():
-        named = {top: tables} if top in ("project", "prices") else {f"{top}.{name}": t for name, t in tables.items()}
+        named = (
+            {top: tables}
+            if top in ("project", "prices", "automation")
+            else {f"{top}.{name}": t for name, t in tables.items()}
+        )
         for name, table in named.items():
             lines += [f"[{name}]", *(f"{json.dumps(key)} = {value_text(value)}" for key, value in table.items())]
     return "\n".join(lines) + "\n"
@@ -125,6 +136,8 @@ def documented() -> Iterator[tuple[Place, str]]:
 
 KEYS = sorted(documented())
 NUMBERS = {"max_record_bytes", "trials", "minimum_gain", "approvals", *PRICES}
+LENGTHS = ("data_quiet", "data_max_wait", "code_quiet", "code_max_wait")
+FLAGS = {"optional", "ingest", "compute", "train", "drift"}
 LISTS = {"purposes", "null", "key", "values", "range"}
 
 WRONG: dict[str, list[Any]] = {
@@ -158,7 +171,13 @@ WRONG: dict[str, list[Any]] = {
     "stop": ["", "0 kW costs more than 5 EUR", "0.1 kW costs more than 5 USD", "when it is enough"],
     "trials": [0, -1, 10**12],
     "minimum_gain": [-0.5, math.nan, math.inf],
+    "hold_until": ["", "2", "0.02", "-2%", "101%", "2 per cent"],
     "approvals": [-1, 10**6],
+    **{name: ["yes"] for name in ("ingest", "compute", "train", "drift")},
+    **{name: ["", "1", "1 USD", "-1 EUR"] for name in ("up_to", "month")},
+    **{name: ["", "1", "1 month", "-5s", "999999999d"] for name in LENGTHS},
+    "schedule": ["", "hourly", "every 10s", "daily 24:00", "daily 06:00 Mars/Base", "every 1h 2h"],
+    "ref": ["", "-x", "a b", "--upload-pack=x"],
     **{name: [-1, math.nan, math.inf] for name in PRICES},
 }
 WRONG_OF: dict[tuple[str, str], list[Any]] = {
@@ -180,7 +199,7 @@ def test_the_reference_and_this_test_know_the_same_keys() -> None:
 
 @pytest.mark.parametrize(("place", "key"), KEYS)
 def test_a_key_of_the_wrong_type_is_told_with_its_line(place: Place, key: str) -> None:
-    wrong = [{"a": 1}, True] if key != "optional" else [{"a": 1}, 1]
+    wrong = [{"a": 1}, True] if key not in FLAGS else [{"a": 1}, 1]
     wrong += ["5"] if key in NUMBERS | LISTS else [5]
     wrong += [] if key in LISTS or key == "from" else [[1]]
     for value in wrong:
