@@ -30,14 +30,21 @@ def scratch() -> Iterator[Path]:
         yield Path(folder)
 
 
-def peer_python(module: str) -> str | None:
-    """The interpreter that has `module`: the one that FILIERA_BENCH_PEERS names, or this one; else None and a hint."""
-    python = os.path.abspath(os.environ.get(PEERS) or sys.executable)
-    if subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False).returncode == 0:
+def peer_python(module: str, name: str = "") -> str | None:
+    """The interpreter that has `module`, or None and a hint.
+
+    FILIERA_BENCH_PEERS names an interpreter, or a folder with an environment for each peer, which is called `name`
+    there, like the module by default. Without it this interpreter is asked.
+    """
+    stated = os.path.abspath(os.environ.get(PEERS) or sys.executable)
+    python = f"{stated}/{name or module}/bin/python" if os.path.isdir(stated) else stated
+    try:
+        found = subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False).returncode == 0
+    except OSError:
+        found = False
+    if found:
         return python
-    print(f"  no {module}: python -m venv PEERS")
-    print("  PEERS/bin/pip install deltalake dvc joblib numpy pyarrow redun sf-hamilton")
-    print(f"  then set {PEERS}=PEERS/bin/python")
+    print(f"  no {module}: its rows are left out; docs/benchmarks.md says how to install the peers")
     return None
 
 

@@ -215,13 +215,20 @@ def run(
     began, cpu = time.perf_counter(), time.process_time()
     answer: dict[str, Any] = {}
     try:
-        answer["value"] = _function(name)(arguments, views, lambda part: outputs.append(SharedBuffer.create([part])))
+        answer["value"] = _function(name)(arguments, views, lambda part: outputs.append(_emitted(part)))
     except BaseException as error:
         answer["error"] = _explain(error, bundle, reads)
         for buffer in outputs:
             buffer.close()
         outputs = []
     return answer | {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - cpu}, outputs
+
+
+def _emitted(part: Any) -> Any:
+    """Bytes, or what writes them into a file, as sealed memory."""
+    from filiera.engine.memory import SharedBuffer
+
+    return SharedBuffer.written(part) if callable(part) else SharedBuffer.create([part])
 
 
 def _function(name: str) -> Callable[..., Any]:

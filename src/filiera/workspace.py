@@ -22,14 +22,14 @@ from filiera.core.contract import OPEN
 from filiera.core.generation import DEV, PROD, Generation
 from filiera.core.model import ModelVersion
 from filiera.core.money import Money
-from filiera.core.plan import Plan
+from filiera.core.plan import Action, Plan
 from filiera.core.progress import Progress, Silent
 from filiera.core.snapshot import Snapshot
 from filiera.core.trace import Trace
 from filiera.cost.calibration import Forecasted, calibration
 from filiera.cost.prices import load_prices
 from filiera.dimensions import stamp, waiting
-from filiera.dimensions.apply import ApplyReport, apply, apply_lock
+from filiera.dimensions.apply import ApplyReport, apply, apply_lock, idle_report
 from filiera.dimensions.bundle import code_files
 from filiera.dimensions.context import Context, Definitions, working_bundle
 from filiera.dimensions.declared import declarations
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from filiera.automation.watch import Memory
     from filiera.clean import Cleaner
     from filiera.dimensions.quarantine import Released
+    from filiera.engine.process import ProcessEngine
     from filiera.ledger.holds import Hold
     from filiera.study_text import StudyReport
 
@@ -88,8 +89,9 @@ class Workspace:
         clock: Clock | None = None,
         environ: Mapping[str, str] | None = None,
         principal: str | None = None,
+        engine: ProcessEngine | None = None,
     ) -> Workspace:
-        """Open the project in `root`.
+        """Open the project in `root`; an engine that was launched before is taken over.
 
         Raises:
             SettingsError: `filiera.toml` has a mistake; with file and line.
@@ -113,6 +115,7 @@ class Workspace:
             clock=clock,
             principal=principal or local_principal(),
             purpose=settings.project.purposes[0],
+            _engine=engine,
             fingerprint=key.fingerprint,
             environ=environ,
         )
@@ -253,9 +256,13 @@ class Workspace:
         return calibration([Forecasted(**record) for record in records])
 
     def plan_answer(self, environment: str = DEV, *, overrides: Overrides | None = None) -> dict[str, Any]:
-        """The plan as data and as text, remembered for as long as nothing changes."""
+        """The plan as data and as text, remembered for as long as nothing changes.
+
+        Where nothing is left to do, `apply` is what an apply would answer, as data and as text; else it is None.
+        """
         from filiera.core.plan_text import plan_text
 
+        seen = self._look()
         definitions = self._overridden(overrides)
         facts = LedgerFacts(self._context, environment, bundle=definitions.bundle)
         plan = self._plan(definitions, environment, facts)
@@ -263,20 +270,33 @@ class Workspace:
         remember_plan(self._plans, answer["plan"])
         if overrides:
             return answer
+        idle = self._idle(definitions, facts, plan)
+        answer["apply"] = {"report": idle.to_json(), "text": idle.to_text()} if idle else None
         if any(waiting.busy(self._context, source) for source in self.settings.sources):
             return answer  # a file that is being written may be whole a moment later
         if facts.reads_outside():
             return answer  # a stamp does not look there
-        now_us = self._context.clock.now_us()
-        root, context = self.settings.root, self._context
-        stated = declarations(root, code_files(root))
-        patterns = [*(source.pattern for source in self.settings.sources.values()), *stated.files]
-        libraries = stamp.library_folders(Path(self._python() or sys.executable))
-        stamp.remember(
-            root, environment, patterns, libraries, answer, now_us=now_us, valid_until_us=now_us + PLAN_VALID_US,
-            variables=stated.variables, environ=context.environ,
-        )  # fmt: skip
+        stamp.remember(seen, environment, answer, valid_until_us=seen.at_us + PLAN_VALID_US)
         return answer
+
+    def _look(self) -> stamp.Look:
+        """At everything that a plan reads, before it is made."""
+        stated = declarations(self.settings.root, code_files(self.settings.root))
+        return stamp.look(
+            self.settings.root,
+            [*(source.pattern for source in self.settings.sources.values()), *stated.files],
+            stamp.library_folders(Path(self._python() or sys.executable)),
+            now_us=self._context.clock.now_us(),
+            variables=stated.variables,
+            environ=self._context.environ,
+        )
+
+    def _idle(self, definitions: Definitions, facts: LedgerFacts, plan: Plan) -> ApplyReport | None:
+        """What an apply would answer that finds nothing to do; None when it would do something."""
+        reused = all(step.action is Action.REUSE and not step.detail for step in plan.steps)
+        if plan.environment == PROD or not reused or self._proposal() != self._accepted():
+            return None
+        return idle_report(self._context, definitions, facts, plan.environment)
 
     def apply(
         self,
@@ -309,7 +329,7 @@ class Workspace:
                 next="`filiera apply`, then `filiera release MODEL`",
             )
         self._context.progress = progress or Silent()
-        with self._lock():
+        with self._lock(), self.lake.objects.keeping():
             definitions = self._overridden(overrides)
             if plan is not None:
                 refuse_stale(self._plans, plan, self._plan(definitions, environment).to_json())
@@ -344,17 +364,23 @@ class Workspace:
                 next=f"`filiera env new {environment} --from dev` makes it",
             )
 
-    def _accept_rules(self) -> None:
-        """Alone on a machine, the proposals of `filiera.toml` become rules by an apply, with an audit entry."""
-        proposal = {
+    def _proposal(self) -> dict[str, Any]:
+        """The rules as they stand in `filiera.toml`."""
+        return {
             "owner": self.settings.project.owner,
             "purposes": list(self.settings.project.purposes),
             "environments": {name: rules.approvals for name, rules in self.settings.environments.items()},
             "contracts": {name: source.contract.digest for name, source in self.settings.sources.items()},
         }
+
+    def _accepted(self) -> Any:
         with self.ledger.reading() as connection:
-            accepted = environments.accepted_rules(connection)
-        if accepted != proposal:
+            return environments.accepted_rules(connection)
+
+    def _accept_rules(self) -> None:
+        """Alone on a machine, the proposals of `filiera.toml` become rules by an apply, with an audit entry."""
+        proposal = self._proposal()
+        if self._accepted() != proposal:
             with self.ledger.commit(
                 actor=self.principal, action="rules.accept", object="project", details=proposal
             ) as tx:

@@ -6,7 +6,6 @@ Exit status: 0; with --check 10 when there is work to do; else that of the error
 from __future__ import annotations
 
 import json
-import re
 import sys
 from pathlib import Path
 
@@ -15,7 +14,6 @@ import click
 from filiera.clock import SystemClock
 
 WORK_TO_DO = 10
-_WORD = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 @click.command("plan", short_help="what changed, what follows, and its price")
@@ -32,11 +30,11 @@ def command(
 
     Exit status: 0; with --check 10 when there is work to do.
     """
-    from filiera.dimensions.stamp import recall
+    from filiera.dimensions.stamp import ENVIRONMENT, recall
     from filiera.errors import UsageError
     from filiera.places import find_root
 
-    if not _WORD.fullmatch(environment):  # it becomes a part of a file's name
+    if not ENVIRONMENT.fullmatch(environment):
         raise UsageError("environment.name", f"`{environment}` names no environment", expected="such as dev or prod")
     root = find_root(Path(project or ".").resolve())
     if calibration:

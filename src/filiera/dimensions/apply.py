@@ -313,6 +313,7 @@ def _run_step(
             snapshot = snapshots.get(connection, trace.output)
         text = f"{snapshot.rows:,} rows, snapshot {snapshot.number}" if snapshot else ""
     else:
+        context.lake.objects.forget()  # a study needs the memory, and reads one table once
         trace, text = train_model(context, definitions, facts, asset, step.key, semantics, run_id, trials)
     cost, seconds = _booked(context, run_id, asset.name)
     return trace, Done(
@@ -327,6 +328,18 @@ def _booked(context: Context, run_id: str, asset: str) -> tuple[Money, float]:
     return Money(nano, context.prices.currency), seconds
 
 
+def idle_report(context: Context, definitions: Definitions, facts: LedgerFacts, environment: str) -> ApplyReport | None:
+    """The report of an apply that has nothing to do; None when it would move the environment at least."""
+    before = facts.head
+    assets, fresh = _target(context, definitions, facts)
+    if before is None or not _stands(before, assets, fresh, definitions):
+        return None
+    nothing = Money(0, context.prices.currency)
+    return ApplyReport(
+        environment=environment, steps=(), refused=(), failure=None, generation=before.number, seconds=0.0, cost=nothing
+    )
+
+
 def _advance(
     context: Context,
     definitions: Definitions,
@@ -338,14 +351,9 @@ def _advance(
     guard: Guard | None,
 ) -> int | None:
     """Move the environment to what stands now; None when that is where it is."""
-    graph, before = definitions.graph, facts.head
-    kept = _kept(graph, facts, before)
-    with context.ledger.reading() as connection:
-        newest = {name: snapshots.latest(connection, name) for name in graph.sources}
-        known = {name: traces.of_output(connection, item.id) if item else None for name, item in newest.items()}
-    fresh = [name for name, item in newest.items() if item is not None and known[name] is None]
-    assets = kept | {name: trace.id for name, trace in known.items() if trace is not None}
-    if not fresh and before and dict(before.assets) == assets and before.bundle == definitions.bundle.digest:
+    before = facts.head
+    assets, fresh = _target(context, definitions, facts)
+    if before is not None and _stands(before, assets, fresh, definitions):
         return before.number
     keep_bundle(context, definitions)
     with context.ledger.commit(actor=context.principal, action=f"environment.{kind}", object=environment) as tx:
@@ -369,6 +377,20 @@ def _advance(
         if guard is not None:
             guard(tx, number)
     return number
+
+
+def _target(context: Context, definitions: Definitions, facts: LedgerFacts) -> tuple[dict[str, str], list[str]]:
+    """What the environment should name, and the sources whose newest snapshot has no trace yet."""
+    kept = _kept(definitions.graph, facts, facts.head)
+    with context.ledger.reading() as connection:
+        newest = {name: snapshots.latest(connection, name) for name in definitions.graph.sources}
+        known = {name: traces.of_output(connection, item.id) if item else None for name, item in newest.items()}
+    fresh = [name for name, item in newest.items() if item is not None and known[name] is None]
+    return kept | {name: trace.id for name, trace in known.items() if trace is not None}, fresh
+
+
+def _stands(before: Generation, assets: Mapping[str, str], fresh: list[str], definitions: Definitions) -> bool:
+    return not fresh and dict(before.assets) == assets and before.bundle == definitions.bundle.digest
 
 
 def _kept(graph: Graph, facts: LedgerFacts, head: Generation | None) -> dict[str, str]:

@@ -29,7 +29,7 @@ from filiera.errors import WorkError
 from filiera.lake.rows import arrow_schema
 from filiera.ledger import environments, studies, traces
 from filiera.ledger.journal import Tx
-from filiera.runner.frames import one_schema
+from filiera.runner.frames import ipc_writer, one_schema
 
 COMPUTE = "filiera.runner.table:compute"
 Span = tuple[int | None, int | None]
@@ -233,7 +233,7 @@ def _task(context: Context, definitions: Definitions, run: Run, number: int, spa
         since = low - run.reach_us if timed and low is not None else None
         rows = context.read(snapshot, list(columns) if columns else None, since, high if timed else None)
         run.rows_read += rows.num_rows
-        buffers.append(SharedBuffer.create([to_ipc(rows)]))
+        buffers.append(SharedBuffer.written(ipc_writer(rows)))
         ports.append({"asset": port.asset, "frame": port.frame.value})
     return Task(
         id=f"{run.table.name}-{number}",
@@ -270,14 +270,6 @@ def _model_port(context: Context, version: ModelVersion) -> tuple[dict[str, Any]
         SharedBuffer.create([package_of(context.lake.objects, version)]),
         SharedBuffer.create([predictions_of(context.lake.objects, version)]),
     ]
-
-
-def to_ipc(table: pa.Table) -> pa.Buffer:
-    """A table as Arrow IPC."""
-    out = pa.BufferOutputStream()
-    with pa.ipc.new_file(out, table.schema) as writer:
-        writer.write_table(table)
-    return out.getvalue()
 
 
 def _rows(result: Result) -> pa.Table:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,15 +15,13 @@ from filiera.core.snapshot import Snapshot
 from filiera.cost.prices import Prices
 from filiera.dimensions.bundle import Bundle, code_files, collect_bundle
 from filiera.dimensions.declared import UNSET, declarations, declared_files
+from filiera.dimensions.runtime import engine_of, workers
 from filiera.engine.process import ProcessEngine
 from filiera.engine.task import Scope
 from filiera.lake.access import LakeReader
 from filiera.lake.table import Lake
 from filiera.ledger.journal import Ledger
 from filiera.settings import Settings
-
-#: Loaded once, before the zygote forks: what nearly every pipeline needs.
-PRELOAD = ("numpy", "pandas", "sklearn.ensemble", "filiera.runner.fit")
 
 
 @dataclass(slots=True)
@@ -48,22 +45,14 @@ class Context:
     @property
     def workers(self) -> int:
         """Tasks at the same time: one per core that this process may use."""
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return workers()
 
     @property
     def engine(self) -> ProcessEngine:
         """The engine, started when first used."""
         if self._engine is None:
-            python = self.settings.project.python
-            path = str(self.settings.root / python) if python else None
-            self._engine = ProcessEngine(self.workers, python=path, preload=PRELOAD, watched=self._watched())
+            self._engine = engine_of(self.settings)
         return self._engine
-
-    def _watched(self) -> list[str]:
-        """Folders of the project and of its sources: what code reads there is an input, declared or not."""
-        patterns = [source.pattern for source in self.settings.sources.values()]
-        fixed = [Path(pattern.partition("*")[0]) for pattern in patterns if os.path.isabs(pattern)]
-        return [str(self.settings.root), *(str(path if path.is_dir() else path.parent) for path in fixed)]
 
     def variable_digest(self, name: str) -> str:
         """What stands in a key for the value of an environment variable."""

@@ -5,6 +5,7 @@ Remembered by the normalised code, what it declares and the interpreter, so that
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -108,6 +109,7 @@ def _ask(context: Context, root: Path, arguments: Mapping[str, Any], variables: 
         timeout_s=300,
     )
     context.engine.submit(task)
+    importlib.import_module("pandas")  # pyarrow does so at its first array; now the child is at work meanwhile
     (result,) = context.engine.wait()
     raise_failure(result, "pipeline.py")
     graph: dict[str, Any] = result.value

@@ -12,7 +12,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +26,59 @@ from filiera.places import SETTINGS_FILE, STATE_FOLDER
 
 #: A file changed this shortly before it was looked at may change again within one tick of its clock (git's racy rule).
 RACY_NS = 2_000_000_000
-VERSION = 3
+VERSION = 5
+ENVIRONMENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """The state of everything that a plan reads, taken before it is made: what changes later is seen as a change."""
+
+    root: Path
+    patterns: tuple[str, ...]
+    libraries: tuple[str, ...]
+    state: Mapping[str, Any]
+    salt: str
+    variables: Mapping[str, str]  #: a salted digest for each value
+    at_us: int
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether no file is so fresh that it may have changed again without a sign."""
+        newest = max((entry[1] for entry in self.state["files"].values()), default=0)
+        return bool(newest <= self.at_us * 1_000 - RACY_NS)
+
+
+def look(
+    root: Path,
+    patterns: Iterable[str],
+    libraries: Iterable[str],
+    *,
+    now_us: int,
+    variables: Iterable[str] = (),
+    environ: Mapping[str, str] = os.environ,
+) -> Look:
+    """Look at the settings, the code, the source files, the libraries, the variables and the ledger.
+
+    Args:
+        root: the project.
+        patterns: of the sources' files and of the declared ones.
+        libraries: folders of `library_folders`.
+        now_us: the time.
+        variables: that the code declares.
+        environ: their values.
+    """
+    names, folders, salt = tuple(sorted(patterns)), tuple(sorted(libraries)), os.urandom(16).hex()
+    return Look(
+        root=root, patterns=names, libraries=folders, state=_state(root, names, folders), salt=salt,
+        variables=_variables(variables, salt, environ), at_us=now_us,
+    )  # fmt: skip
 
 
 def recall(root: Path, environment: str, now_us: int, environ: Mapping[str, str] = os.environ) -> dict[str, Any] | None:
     """What was remembered for `environment`, if everything is as it was then; else None."""
+    if not ENVIRONMENT.fullmatch(environment):  # it becomes a part of a file's name
+        return None
     try:
         stored = json.loads(_path(root, environment).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -42,46 +93,27 @@ def recall(root: Path, environment: str, now_us: int, environ: Mapping[str, str]
     return answer
 
 
-def remember(
-    root: Path,
-    environment: str,
-    patterns: Iterable[str],
-    libraries: Iterable[str],
-    answer: Mapping[str, Any],
-    *,
-    now_us: int,
-    valid_until_us: int,
-    variables: Iterable[str] = (),
-    environ: Mapping[str, str] = os.environ,
-) -> bool:
-    """Keep `answer` for the present state; False when a file is too fresh to be sure.
+def remember(seen: Look, environment: str, answer: Mapping[str, Any], *, valid_until_us: int) -> bool:
+    """Keep an answer for the state in which it was found; False when a file was too fresh to be sure.
 
     Args:
-        root: the project.
+        seen: the look that was taken before the answer was made.
         environment: that the plan is for.
-        patterns: of the sources' files and of the declared ones.
-        libraries: folders of `library_folders`.
         answer: what to keep.
-        now_us: the time.
         valid_until_us: when to look again although nothing changed.
-        variables: that the code declares.
-        environ: their values.
     """
-    names, folders = sorted(patterns), sorted(libraries)
-    state = _state(root, names, folders)
-    newest = max((entry[1] for entry in state["files"].values()), default=0)
-    if newest > now_us * 1_000 - RACY_NS:
+    if not seen.is_settled:
         return False
-    path = _path(root, environment)
+    path = _path(seen.root, environment)
     path.parent.mkdir(mode=0o700, exist_ok=True)
     content = {
         "version": VERSION,
         "valid_until_us": valid_until_us,
-        "patterns": names,
-        "libraries": folders,
-        "salt": (salt := os.urandom(16).hex()),
-        "variables": _variables(variables, salt, environ),
-        "state": state,
+        "patterns": seen.patterns,
+        "libraries": seen.libraries,
+        "salt": seen.salt,
+        "variables": dict(seen.variables),
+        "state": dict(seen.state),
         "answer": dict(answer),
     }
     fresh = path.with_suffix(f".{os.getpid()}")
@@ -123,4 +155,5 @@ def _state(root: Path, patterns: Iterable[str], libraries: Iterable[str]) -> dic
         except FileNotFoundError:
             continue
         listing[str(path)] = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
-    return {"files": listing, "ledger": head_stamp(root / STATE_FOLDER / "ledger.db")}
+    ledger = head_stamp(root / STATE_FOLDER / "ledger.db")
+    return {"files": listing, "ledger": ledger, "interpreter": [sys.executable, sys.version]}

@@ -10,8 +10,9 @@ import fcntl
 import mmap
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import BinaryIO
 
 _SEALS = ("F_SEAL_WRITE", "F_SEAL_GROW", "F_SEAL_SHRINK", "F_SEAL_SEAL")
 
@@ -34,6 +35,22 @@ class SharedBuffer:
                 written = os.write(fd, view[: 1 << 30])
                 size += written
                 view = view[written:]
+        return cls._sealed(fd, size)
+
+    @classmethod
+    def written(cls, write: Callable[[BinaryIO], None]) -> SharedBuffer:
+        """Let `write` fill fresh memory as a file, without another copy in between, and seal it."""
+        fd = _fresh()
+        try:
+            with os.fdopen(os.dup(fd), "wb") as file:
+                write(file)
+        except BaseException:
+            os.close(fd)
+            raise
+        return cls._sealed(fd, os.fstat(fd).st_size)
+
+    @classmethod
+    def _sealed(cls, fd: int, size: int) -> SharedBuffer:
         if hasattr(fcntl, "F_ADD_SEALS"):
             fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _seals())
         return cls(fd, size)

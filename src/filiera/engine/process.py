@@ -18,6 +18,7 @@ from filiera.engine import wire
 from filiera.engine.memory import SharedBuffer
 from filiera.engine.task import Result, Scope, Task, Waiting, module_of
 from filiera.engine.zygote import Zygote
+from filiera.errors import UnavailableError
 
 #: How often private memory is looked at; a task can outrun its limit by what it takes in this time.
 MEMORY_CHECK_S = 0.1
@@ -67,6 +68,7 @@ class ProcessEngine:
         self._preload = preload
         self._watched = list(watched)
         self._zygote: Zygote | None = None
+        self._launched: Zygote | None = None  #: nobody has shaken hands with it yet
         self._folder: str | None = None
         self._slots: list[_Slot] = []
         self._waiting = Waiting()
@@ -75,6 +77,12 @@ class ProcessEngine:
     def start(self) -> None:
         """Start the zygote now, so that the first task does not wait for its imports."""
         self._start()
+
+    def launch(self) -> None:
+        """Start the zygote's process and do not wait for its imports; what is wrong with it is told when it is used."""
+        if self._zygote is None and self._launched is None:
+            with contextlib.suppress(UnavailableError):
+                self._launched = self._launch()
 
     def submit(self, task: Task) -> None:
         """Queue a task; it starts at once when a slot is free."""
@@ -111,9 +119,10 @@ class ProcessEngine:
         self._waiting.tasks.clear()
         for slot in list(self._slots):
             self._kill(slot)
-        if self._zygote:
-            self._zygote.close()
-            self._zygote = None
+        for zygote in (self._zygote, self._launched):
+            if zygote:
+                zygote.close()
+        self._zygote = self._launched = None
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
@@ -232,11 +241,15 @@ class ProcessEngine:
 
     def _start(self) -> Zygote:
         if self._zygote is None:
-            if self._folder is None:
-                self._folder = tempfile.mkdtemp(prefix="filiera-")
-            os.makedirs(self._folder, 0o700, exist_ok=True)
-            self._zygote = Zygote.start(self._python, self._preload, self._folder)
+            launched, self._launched = self._launched or self._launch(), None
+            self._zygote = launched.ready()
         return self._zygote
+
+    def _launch(self) -> Zygote:
+        if self._folder is None:
+            self._folder = tempfile.mkdtemp(prefix="filiera-")
+        os.makedirs(self._folder, 0o700, exist_ok=True)
+        return Zygote.launch(self._python, self._preload, self._folder)
 
 
 def private_bytes(pid: int) -> int:

@@ -27,14 +27,23 @@ START_TIMEOUT_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Zygote:
-    """A process that forks children on request."""
+    """A process that forks children on request. `start` makes one; or `launch`, and `ready` when it is needed."""
 
     process: subprocess.Popen[bytes]
     control: socket.socket
+    log: IO[bytes]  #: what it says until it is ready
+    python: str
+    preload: tuple[str, ...]
+    folder: str
 
     @classmethod
     def start(cls, python: str | None, preload: tuple[str, ...], folder: str) -> Zygote:
-        """Start it and shake hands.
+        """Start it and shake hands; arguments as of `launch`, errors as of `ready`."""
+        return cls.launch(python, preload, folder).ready()
+
+    @classmethod
+    def launch(cls, python: str | None, preload: tuple[str, ...], folder: str) -> Zygote:
+        """Start it and do not wait for its imports.
 
         Args:
             python: the interpreter; None = this one.
@@ -43,53 +52,62 @@ class Zygote:
             folder: private, for scratch files; it works there.
 
         Raises:
-            UnavailableError: the interpreter does not start, has no filiera, or another one.
+            UnavailableError: there is no such interpreter.
         """
-        zygote, threads = cls._launch(python or sys.executable, preload, folder)
-        if threads > 1 and preload:
-            zygote.close()
-            zygote, threads = cls._launch(python or sys.executable, (), folder)
-        if threads > 1:
-            zygote.close()
-            raise UnavailableError(
-                "engine.threads", "the project's interpreter starts threads by itself, so it cannot be forked",
-                where=python or sys.executable, expected="1 thread", found=f"{threads} threads",
-                next="look for a .pth file or a sitecustomize.py that does so",
-            )  # fmt: skip
-        return zygote
-
-    @classmethod
-    def _launch(cls, python: str, preload: tuple[str, ...], folder: str) -> tuple[Zygote, int]:
+        program = python or sys.executable
         ours, theirs = socket.socketpair()
         # -P: modules come from the interpreter and the bundle, never from the folder where filiera was started
-        command = [python, "-P", "-m", "filiera.worker", str(theirs.fileno()), ",".join(preload), folder]
-        with tempfile.TemporaryFile() as log:
-            try:
-                process = subprocess.Popen(
-                    command, pass_fds=[theirs.fileno()], env=environment(folder), cwd=folder, stdin=subprocess.DEVNULL,
-                    stdout=log, stderr=log, start_new_session=True,
-                )  # fmt: skip
-            except OSError as error:
-                ours.close()
-                raise _no_start(python, str(error)) from error
-            finally:
-                theirs.close()
-            zygote = cls(process, ours)
-            ours.settimeout(START_TIMEOUT_S)
-            try:
-                answer, _ = wire.receive(ours)
-            except (wire.ClosedError, TimeoutError) as error:
-                zygote.close()
-                raise _no_start(python, _last_line(log)) from error
-        ours.settimeout(None)
+        command = [program, "-P", "-m", "filiera.worker", str(theirs.fileno()), ",".join(preload), folder]
+        log = tempfile.TemporaryFile()  # noqa: SIM115  closed when hands were shaken
+        try:
+            process = subprocess.Popen(
+                command, pass_fds=[theirs.fileno()], env=environment(folder), cwd=folder, stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        except OSError as error:
+            ours.close()
+            log.close()
+            raise _no_start(program, str(error)) from error
+        finally:
+            theirs.close()
+        return cls(process, ours, log, program, preload, folder)
+
+    def ready(self) -> Zygote:
+        """Shake hands; gives the process to ask, which is another one where a preloaded module started a thread.
+
+        Raises:
+            UnavailableError: the interpreter does not start, has no filiera, or another one.
+        """
+        threads = self._shake()
+        if threads == 1:
+            return self
+        self.close()
+        if self.preload:
+            return Zygote.start(self.python, (), self.folder)
+        raise UnavailableError(
+            "engine.threads", "the project's interpreter starts threads by itself, so it cannot be forked",
+            where=self.python, expected="1 thread", found=f"{threads} threads",
+            next="look for a .pth file or a sitecustomize.py that does so",
+        )  # fmt: skip
+
+    def _shake(self) -> int:
+        self.control.settimeout(START_TIMEOUT_S)
+        try:
+            answer, _ = wire.receive(self.control)
+        except (wire.ClosedError, TimeoutError) as error:
+            found = _last_line(self.log)
+            self.close()
+            raise _no_start(self.python, found) from error
+        self.control.settimeout(None)
+        self.log.close()
         if answer["protocol"] != PROTOCOL:
-            zygote.close()
+            self.close()
             raise UnavailableError(
-                "engine.protocol", "the project's interpreter has another filiera", where=python,
+                "engine.protocol", "the project's interpreter has another filiera", where=self.python,
                 expected=f"protocol {PROTOCOL}", found=f"protocol {answer['protocol']}",
                 next="install this version of filiera there",
             )  # fmt: skip
-        return zygote, int(answer["threads"])
+        return int(answer["threads"])
 
     def fork(self) -> tuple[socket.socket, int]:
         """A fresh child: the socket to talk to it, and its process id, which is its process group too.
@@ -110,6 +128,7 @@ class Zygote:
     def close(self) -> None:
         """End it; its children end with it."""
         self.control.close()
+        self.log.close()
         self.process.kill()
         self.process.wait()
 

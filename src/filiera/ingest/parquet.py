@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -62,17 +62,27 @@ def _pieces(path: Path, file: SourceFile, contract: Contract, places: Sequence[i
         total = source.metadata.num_rows
         if total == 0:
             yield Piece(finish(_raw_rows(schema.empty_table().select(wanted), 0, ignored), file, contract), 0, True)
-        _require_whole(source, wanted, total)
         number = 0
-        for part in source.iter_batches(PIECE_ROWS, columns=wanted):
+        for part in _batches(source, wanted, total):
             rows = _raw_rows(pa.Table.from_batches([part]), number, ignored)
             number += part.num_rows
             yield Piece(finish(rows if places is None else rows.only(places), file, contract), 0, number == total)
 
 
-def _require_whole(source: pq.ParquetFile, wanted: list[str], total: int) -> None:
+def _batches(source: pq.ParquetFile, wanted: list[str], total: int) -> Iterable[pa.RecordBatch]:
+    """The batches of a file that is known to be whole: one of a single piece is decoded once, others twice."""
+    if total <= PIECE_ROWS:
+        found = list(source.iter_batches(PIECE_ROWS, columns=wanted))
+        _require_whole(found, total)
+        return found
+    _require_whole(source.iter_batches(PIECE_ROWS, columns=wanted), total)
+    batches: Iterable[pa.RecordBatch] = source.iter_batches(PIECE_ROWS, columns=wanted)
+    return batches
+
+
+def _require_whole(batches: Iterable[pa.RecordBatch], total: int) -> None:
     number = 0
-    for part in source.iter_batches(PIECE_ROWS, columns=wanted):
+    for part in batches:
         _checked(pa.Table.from_batches([part]))
         number += part.num_rows
     if number != total:

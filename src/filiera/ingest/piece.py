@@ -117,6 +117,8 @@ def _resolve_keys(rows: pl.DataFrame, contract: Contract) -> tuple[pl.DataFrame,
     """Exact repeats are counted; of rows with one key and different values all are refused, or the last one wins."""
     if not contract.key or rows.is_empty():
         return rows, 0, []
+    if not rows.select(pl.struct(contract.key).is_duplicated().any()).item():
+        return rows, 0, []
     newest = contract.on_conflict == "newest"
     # Of A, B, A the newest is A: the later of two equal rows stays.
     once = rows.unique(subset=list(contract.names), keep="last" if newest else "first", maintain_order=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -42,11 +43,12 @@ class Derived:
         bounded = [_bounded(low, high, rows, time) for low, high, rows in slices]
         try:
             fresh = []
-            for low, high, rows in bounded:
-                if rows.num_rows:
-                    hashes = hash_rows(rows, key, time)
-                    files = self._store.write_parts(rows, classes, time, written, None, low, high)
-                    fresh.append((files, hashes.leaves))
+            with ThreadPoolExecutor(1) as beside:  # rows are hashed while they are sealed
+                for low, high, rows in bounded:
+                    if rows.num_rows:
+                        hashes = beside.submit(hash_rows, rows, key, time)
+                        files = self._store.write_parts(rows, classes, time, written, None, low, high)
+                        fresh.append((files, hashes.result().leaves))
             with self._store.ledger.commit(actor=actor, action="table.write", object=name) as tx:
                 snapshot = self._replace(tx, name, parent, bounded, fresh, tuple(key), time, classes, units)
                 effects(tx, snapshot)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +21,8 @@ from filiera.errors import IntegrityError, NoSpaceError, NotFoundError, Unavaila
 from filiera.lake import seal
 from filiera.lake.trash import Trash
 
+#: Of tables that were written within `keeping`; more is opened again from its file.
+KEPT_BYTES = 256 << 20
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -42,6 +45,21 @@ class LocalObjects:
         self._root = root
         self._keys = keys
         self.trash = Trash(root, root.parent / "trash")
+        self._kept: dict[str, pa.Table] | None = None  #: oldest first
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Keep the tables that are written in the body in memory, so that a step need not open what the last sealed."""
+        self._kept = {}
+        try:
+            yield
+        finally:
+            self._kept = None
+
+    def forget(self) -> None:
+        """Let go of the tables that are kept."""
+        if self._kept is not None:
+            self._kept = {}
 
     def put(self, payload: bytes) -> ObjectRecord:
         """Seal and store bytes; durable when it returns.
@@ -53,7 +71,12 @@ class LocalObjects:
 
     def put_table(self, table: pa.Table) -> ObjectRecord:
         """Seal and store a table as Parquet; durable when it returns."""
-        return self._write("parquet", lambda key, name: seal.seal_table(table, key, name))
+        record = self._write("parquet", lambda key, name: seal.seal_table(table, key, name))
+        if self._kept is not None:
+            self._kept[record.object_id] = table
+            while sum(each.nbytes for each in self._kept.values()) > KEPT_BYTES:
+                del self._kept[next(iter(self._kept))]
+        return record
 
     def get(self, record: ObjectRecord) -> bytes:
         """The payload.
@@ -66,6 +89,9 @@ class LocalObjects:
 
     def get_table(self, record: ObjectRecord, columns: list[str] | None = None) -> pa.Table:
         """The table, or some of its columns."""
+        kept = (self._kept or {}).get(record.object_id)
+        if kept is not None:
+            return kept if columns is None else kept.select(columns)
         return seal.open_table(self._read(record), self._key(record), record.object_id, columns)
 
     def seal_note(self, payload: bytes, context: str) -> bytes:

@@ -13,6 +13,7 @@ import io
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -22,6 +23,8 @@ from filiera.errors import IntegrityError
 
 SEGMENT_BYTES = 64 << 10
 TAG_BYTES = 16
+#: Of numbers so many are looked at; where nearly all of them differ, no dictionary of values is made.
+SAMPLE_ROWS, DISTINCT_SHARE = 8_192, 0.9
 
 
 def seal_bytes(payload: bytes, key: bytes, object_id: str) -> bytes:
@@ -61,8 +64,24 @@ def seal_table(table: pa.Table, key: bytes, object_id: str) -> bytes:
     """A table as encrypted Parquet (zstd)."""
     out = io.BytesIO()
     properties = create_encryption_properties(key, aad_prefix=object_id.encode(), store_aad_prefix=False)
-    pq.write_table(table, out, compression="zstd", encryption_properties=properties, store_schema=True)
+    pq.write_table(
+        table, out, compression="zstd", use_dictionary=_repeating(table), encryption_properties=properties,
+        store_schema=True,
+    )  # fmt: skip
     return out.getvalue()
+
+
+def _repeating(table: pa.Table) -> list[str]:
+    """Columns whose values repeat: measured, a dictionary of values that do not costs four times the writing."""
+    return [name for name in table.column_names if _repeats(table.column(name))]
+
+
+def _repeats(column: pa.ChunkedArray) -> bool:
+    if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
+        return True
+    places = pa.array(range(0, len(column), max(1, len(column) // SAMPLE_ROWS)), pa.int64())
+    sample = column.take(places)
+    return bool(pc.count_distinct(sample, mode="all").as_py() < DISTINCT_SHARE * len(sample))
 
 
 def open_table(sealed: bytes, key: bytes, object_id: str, columns: list[str] | None) -> pa.Table:

@@ -27,6 +27,7 @@ from filiera.clock import US_PER_DAY
 from filiera.digest import digest_json
 
 Lanes = npt.NDArray[np.uint64]  #: shape (rows, 2)
+Wide = npt.NDArray[np.uint64]  #: the same the other way round, as it is fast to compute: shape (2 or 1, rows)
 LANES = 2
 
 
@@ -160,14 +161,18 @@ def hash_rows(table: pa.Table, key: Sequence[str], time: str | None) -> RowHashe
     row_key = _key_lanes(table.num_rows, [(name, bits[name]) for name in key])
     order, starts, days = _days(table, time)
     sums = np.zeros((len(days), len(names), LANES), np.uint64)
-    value = np.zeros((table.num_rows, LANES), np.uint64)
+    value = np.zeros((LANES, table.num_rows), np.uint64)
     for index, name in enumerate(names):
-        cells = _mix(bits[name] ^ _mix(row_key + _seed(name)))
+        cells = _mix(row_key + _seed(name))
+        cells ^= bits.pop(name)
+        cells = _mix(cells)
         value += cells
         if len(days):
-            sums[:, index] = np.add.reduceat(cells if order is None else cells[order], starts, axis=0, dtype=np.uint64)
+            parts = cells if order is None else cells[:, order]
+            sums[:, index] = np.add.reduceat(parts, starts, axis=1, dtype=np.uint64).T
     counts = np.diff(np.append(starts, table.num_rows)) if len(days) else np.zeros(0, np.int64)
-    return RowHashes(row_key, value, Leaves(names, days, counts.astype(np.int64), sums))
+    leaves = Leaves(names, days, counts.astype(np.int64), sums)
+    return RowHashes(np.ascontiguousarray(row_key.T), np.ascontiguousarray(value.T), leaves)
 
 
 def _days(table: pa.Table, time: str | None) -> tuple[Any, npt.NDArray[np.int64], npt.NDArray[np.int32]]:
@@ -187,25 +192,26 @@ def times_us(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
     return np.asarray(column.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_numpy(), np.int64)
 
 
-def _key_lanes(rows: int, parts: Sequence[tuple[str, Lanes]]) -> Lanes:
+def _key_lanes(rows: int, parts: Sequence[tuple[str, Wide]]) -> Wide:
     if not parts:
-        return _mix(np.arange(rows, dtype=np.uint64)[:, None] + _seed(""))
-    lanes = np.zeros((rows, LANES), np.uint64)
+        return _mix(np.arange(rows, dtype=np.uint64) + _seed(""))
+    lanes = np.zeros((LANES, rows), np.uint64)
     for name, bits in parts:
         lanes = _mix(lanes ^ _mix(bits + _seed(name)))
     return lanes
 
 
 @cache
-def _seed(name: str) -> Lanes:
-    return np.frombuffer(hashlib.sha256(b"filiera/cell/1\0" + name.encode()).digest()[:16], "<u8").astype(np.uint64)
+def _seed(name: str) -> Wide:
+    words = np.frombuffer(hashlib.sha256(b"filiera/cell/1\0" + name.encode()).digest()[:16], "<u8").astype(np.uint64)
+    return words[:, None]
 
 
 _NULL = 0x9E3779B97F4A7C15
 
 
-def _bits(column: pa.ChunkedArray) -> Lanes:
-    """Canonical 64-bit lanes of each value."""
+def _bits(column: pa.ChunkedArray) -> Wide:
+    """Canonical 64 bits of each value, in one lane where both are the same."""
     kind = column.type
     if pa.types.is_dictionary(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return _text_bits(column)
@@ -213,7 +219,8 @@ def _bits(column: pa.ChunkedArray) -> Lanes:
         values = column.cast(pa.float64())
         numbers = np.array(pc.fill_null(values, 0.0).to_numpy(), np.float64)
         numbers[np.isnan(numbers)] = np.nan
-        plain = (numbers + 0.0).view(np.uint64)  # adding zero turns -0.0 into 0.0
+        numbers += 0.0  # turns -0.0 into 0.0
+        plain = numbers.view(np.uint64)
     elif pa.types.is_timestamp(kind):
         plain = pc.fill_null(column.cast(pa.timestamp("us", "UTC")).cast(pa.int64()), 0).to_numpy().view(np.uint64)
     elif pa.types.is_boolean(kind):
@@ -222,33 +229,32 @@ def _bits(column: pa.ChunkedArray) -> Lanes:
         plain = pc.fill_null(column.cast(pa.int64()), 0).to_numpy().view(np.uint64)
     else:
         return _text_bits(column.cast(pa.string()))
-    lanes = np.repeat(plain[:, None], LANES, axis=1)
     if column.null_count:
-        lanes[pc.is_null(column).to_numpy(zero_copy_only=False)] = _NULL
-    return lanes
+        plain = np.where(pc.is_null(column).to_numpy(zero_copy_only=False), np.uint64(_NULL), plain)
+    return np.asarray(plain, np.uint64)[None, :]
 
 
-def _text_bits(column: pa.ChunkedArray) -> Lanes:
+def _text_bits(column: pa.ChunkedArray) -> Wide:
     combined = column.combine_chunks()
     if isinstance(combined, pa.ChunkedArray):
         combined = pa.concat_arrays(combined.chunks) if combined.num_chunks else pa.array([], combined.type)
     encoded = combined if pa.types.is_dictionary(column.type) else combined.dictionary_encode()
     words = encoded.dictionary.to_pylist()
-    table = np.zeros((len(words) + 1, LANES), np.uint64)
+    table = np.zeros((LANES, len(words) + 1), np.uint64)
     for index, word in enumerate(words):
         raw = b"" if word is None else b"t" + str(word).encode()
-        table[index] = np.frombuffer(hashlib.sha256(raw).digest()[:16], "<u8")
-    table[len(words)] = _NULL
+        table[:, index] = np.frombuffer(hashlib.sha256(raw).digest()[:16], "<u8")
+    table[:, len(words)] = _NULL
     codes = pc.fill_null(encoded.indices.cast(pa.int64()), len(words)).to_numpy()
-    return np.asarray(table[codes], np.uint64)
+    return np.asarray(table[:, codes], np.uint64)
 
 
-def _mix(lanes: Lanes) -> Lanes:
-    """Finalizer of SplitMix64, element by element."""
-    x = lanes.copy()
-    x ^= x >> np.uint64(30)
-    x *= np.uint64(0xBF58476D1CE4E5B9)
-    x ^= x >> np.uint64(27)
-    x *= np.uint64(0x94D049BB133111EB)
-    x ^= x >> np.uint64(31)
+def _mix(x: Wide) -> Wide:
+    """Finalizer of SplitMix64, element by element; in place."""
+    shifted = np.empty_like(x)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
+        np.right_shift(x, np.uint64(shift), out=shifted)
+        x ^= shifted
+        if factor != 1:
+            x *= np.uint64(factor)
     return x

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
@@ -18,12 +18,14 @@ def read_ipc(view: memoryview) -> pa.Table:
     return pa.ipc.open_file(pa.py_buffer(view)).read_all()
 
 
-def write_ipc(table: pa.Table) -> pa.Buffer:
-    """A table as Arrow IPC."""
-    out = pa.BufferOutputStream()
-    with pa.ipc.new_file(out, table.schema) as writer:
-        writer.write_table(table)
-    return out.getvalue()
+def ipc_writer(table: pa.Table) -> Callable[[BinaryIO], None]:
+    """Writes a table as Arrow IPC into a file, without a copy in between."""
+
+    def write(file: BinaryIO) -> None:
+        with pa.PythonFile(file, "w") as out, pa.ipc.new_file(out, table.schema) as writer:
+            writer.write_table(table)
+
+    return write
 
 
 def to_frame(table: pa.Table, form: str) -> Any:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from filiera.errors import WorkError
 from filiera.runner.definitions import load_function
-from filiera.runner.frames import from_frame, read_ipc, require_columns, require_key, to_frame, write_ipc
+from filiera.runner.frames import from_frame, ipc_writer, read_ipc, require_columns, require_key, to_frame
 from filiera.runner.predict import load_model
 
 
@@ -22,7 +22,7 @@ def compute(arguments: Mapping[str, Any], inputs: Sequence[memoryview], emit: Ca
             `ports`: for each parameter its `asset`, its `frame`, and for models their facts, as of `load_model`.
         inputs: for each table port its rows with the lookback before the slice; for each model port its package and
             its out-of-window predictions.
-        emit: takes the rows, sorted by time and key.
+        emit: takes what writes the rows, sorted by time and key.
 
     Raises:
         WorkError: the function failed; or its result is no table, lacks key or time, has empty ones, or has a key
@@ -44,7 +44,7 @@ def compute(arguments: Mapping[str, Any], inputs: Sequence[memoryview], emit: Ca
         if arguments["low_us"] is not None:
             table = _within(table, time, arguments["low_us"], arguments["high_us"])
     require_key(table, key, name)
-    emit(write_ipc(_sorted(table, [*([time] if time else []), *key])))
+    emit(ipc_writer(_sorted(table, [*([time] if time else []), *key])))
     return {"rows": table.num_rows, "time": time, "warnings": notes}
 
 
@@ -91,4 +91,6 @@ def _sorted(table: pa.Table, order: Sequence[str]) -> pa.Table:
         return table
     plain = pa.table({n: table.column(n).cast(pa.string()) if pa.types.is_dictionary(table.column(n).type)
                       else table.column(n) for n in names})  # fmt: skip
-    return table.take(pc.sort_indices(plain, sort_keys=[(name, "ascending") for name in names]))
+    indices = pc.sort_indices(plain, sort_keys=[(name, "ascending") for name in names])
+    numbers = indices.to_numpy()
+    return table if (numbers[1:] > numbers[:-1]).all() else table.take(indices)

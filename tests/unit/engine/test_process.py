@@ -271,6 +271,27 @@ def test_an_interpreter_without_filiera_is_named(tmp_path):
     assert caught.value.found == "No module named filiera"
 
 
+def test_an_engine_may_be_launched_before_it_is_needed_and_tells_what_is_wrong_when_it_is_used(tmp_path):
+    with ProcessEngine(1) as engine:
+        engine.launch()
+        engine.launch()
+        launched = engine._launched.process.pid
+        assert run(engine, task("t", "echo", value=1))["t"].value == 1
+        assert engine._zygote.process.pid == launched
+    with ProcessEngine(1, python=str(tmp_path / "python")) as engine:
+        engine.launch()
+        with pytest.raises(UnavailableError, match="does not start"):
+            engine.submit(task("t", "nothing"))
+
+
+@linux
+def test_an_engine_that_was_launched_and_never_used_leaves_no_process():
+    with ProcessEngine(1) as engine:
+        engine.launch()
+        process = engine._launched.process
+    assert process.returncode is not None
+
+
 @linux
 def test_an_engine_started_in_a_thread_outlives_it():
     engine = ProcessEngine(1)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from filiera.engine.memory import SharedBuffer
 from filiera.errors import WorkError
-from filiera.runner.frames import from_frame, one_schema, read_ipc, to_frame, write_ipc
+from filiera.runner.frames import from_frame, ipc_writer, one_schema, read_ipc, to_frame
 from filiera.runner.table import compute
 
 DAY_US = 86_400_000_000
@@ -61,14 +61,22 @@ def pipeline(tmp_path, monkeypatch):
     sys.modules.pop("rows_pipeline", None)
 
 
+def handed_over(table):
+    """A table in sealed memory, as a task gets it."""
+    buffer = SharedBuffer.written(ipc_writer(table))
+    view = buffer.view()
+    buffer.close()
+    return view
+
+
 def run(name, *, tables=(ROWS,), ports=(("scada", "pandas"),), key=("turbine", "at"), low=None, high=None, **settings):
     arguments = {
         "module": "rows_pipeline", "name": name, "settings": settings, "key": list(key), "time": "at",
         "ports": [{"asset": asset, "frame": frame} for asset, frame in ports], "low_us": low, "high_us": high,
     }  # fmt: skip
     emitted = []
-    value = compute(arguments, [memoryview(write_ipc(table)) for table in tables], emitted.append)
-    return read_ipc(memoryview(emitted[0])), value
+    value = compute(arguments, [handed_over(table) for table in tables], emitted.append)
+    return read_ipc(SharedBuffer.written(emitted[0]).view()), value
 
 
 def plain(table):
@@ -191,7 +199,7 @@ def test_forms_of_rows():
 
 
 def test_rows_are_read_where_they_lie_without_a_copy():
-    buffer = SharedBuffer.create([write_ipc(pa.table({"wind": np.arange(1000.0)}))])
+    buffer = SharedBuffer.written(ipc_writer(pa.table({"wind": np.arange(1000.0)})))
     view = buffer.view()
     column = to_frame(read_ipc(view), "pyarrow").column("wind").chunk(0).to_numpy()
     start = np.frombuffer(view, np.uint8).__array_interface__["data"][0]
@@ -201,7 +209,7 @@ def test_rows_are_read_where_they_lie_without_a_copy():
 
 
 def test_a_function_may_change_its_frame_and_the_shared_rows_stay():
-    buffer = SharedBuffer.create([write_ipc(pa.table({"wind": [1.0, 2.0]}))])
+    buffer = SharedBuffer.written(ipc_writer(pa.table({"wind": [1.0, 2.0]})))
     frame = to_frame(read_ipc(buffer.view()), "pandas")
     frame.loc[frame["wind"] > 1, "wind"] = 0.0
     assert frame["wind"].tolist() == [1.0, 0.0]
@@ -276,7 +284,7 @@ def test_rows_survive_the_way_into_a_frame_and_back(rows, form):
         [("whole", pa.int64()), ("number", pa.float64()), ("flag", pa.bool_()), ("word", pa.string()), ("at", UTC_US)]
     )
     table = pa.table({name: pa.array([row[name] for row in rows], schema.field(name).type) for name in schema.names})
-    found, notes = from_frame(to_frame(read_ipc(memoryview(write_ipc(table))), form), "x")
+    found, notes = from_frame(to_frame(read_ipc(handed_over(table)), form), "x")
     assert found.schema == schema
     assert found.combine_chunks() == table.combine_chunks()
     assert notes == []
