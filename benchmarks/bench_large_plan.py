@@ -47,7 +47,7 @@ load   = { type = "float" }
 def make_graph(count: int) -> Any:
     """A layered graph of tables over one source; each reads one to five earlier ones."""
     from filiera.core.asset import Code, Frame, Graph, Port, Table
-    from filiera.dimensions.key import with_digests
+    from filiera.core.key import with_digests
 
     rng = random.Random(0)
     tables = []
@@ -70,7 +70,7 @@ def make_graph(count: int) -> Any:
 
 def edited(graph: Any, count: int) -> Any:
     """The graph with other code in `count` steps of its first half."""
-    from filiera.dimensions.key import with_digests
+    from filiera.core.key import with_digests
 
     chosen = set(random.Random(1).sample(range(len(graph.tables) // 2), count))
     tables = tuple(
@@ -85,7 +85,7 @@ def fill(workspace: Any, graph: Any) -> None:
     import sqlalchemy as sa
 
     from filiera.core.generation import Generation
-    from filiera.dimensions.key import interpreter, settings_of, step_key
+    from filiera.core.key import interpreter, settings_of, step_key
     from filiera.ledger import environments, traces
     from filiera.ledger import tables as t
 

@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from filiera.clock import US_PER_DAY
+from filiera.code.bundle import open_bundle
 from filiera.core.asset import Model
 from filiera.core.model import ModelVersion
 from filiera.core.snapshot import Snapshot
 from filiera.core.trace import Trace
-from filiera.dimensions.bundle import open_bundle
 from filiera.dimensions.context import Context, Definitions
 from filiera.dimensions.describe import describe
 from filiera.dimensions.training import Training, prepare

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from filiera.clock import rfc3339
+from filiera.code.flags import sentence
 from filiera.core.generation import Generation
 from filiera.core.money import Money
 from filiera.core.plan import Plan, Step
 from filiera.core.trace import Trace
 from filiera.dimensions.compare import compare
 from filiera.dimensions.context import Context
-from filiera.dimensions.flags import sentence
 from filiera.engine.reads import ABSENT
 from filiera.errors import NotFoundError, nearest
 from filiera.ledger import environments, snapshots, studies, traces

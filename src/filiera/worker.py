@@ -239,8 +239,8 @@ def _function(name: str) -> Callable[..., Any]:
 
 def _explain(error: BaseException, bundle: str | None, reads: Reads | None) -> dict[str, str]:
     """The error as data, with the line of the user's code that raised it."""
+    from filiera.code import notebook
     from filiera.errors import FilieraError
-    from filiera.runner import notebook
 
     details = "".join(traceback.format_exception(error))[-LOG_BYTES:]
     frames = [f for f in traceback.extract_tb(error.__traceback__) if bundle and f.filename.startswith(bundle)]

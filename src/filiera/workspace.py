@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filiera.clock import Clock, SystemClock, rfc3339
+from filiera.code.bundle import code_files
 from filiera.core.contract import OPEN
 from filiera.core.generation import DEV, PROD, Generation
 from filiera.core.model import ModelVersion
@@ -30,7 +31,6 @@ from filiera.cost.calibration import Forecasted, calibration
 from filiera.cost.prices import load_prices
 from filiera.dimensions import stamp, waiting
 from filiera.dimensions.apply import ApplyReport, apply, apply_lock, idle_report
-from filiera.dimensions.bundle import code_files
 from filiera.dimensions.context import Context, Definitions, working_bundle
 from filiera.dimensions.declared import declarations
 from filiera.dimensions.describe import describe

@@ -26,7 +26,7 @@ DOORS: dict[str, set[str]] = {
         "dimensions/shown.py",
         "dimensions/runtimes.py",
     },
-    "write_bytes": {"dimensions/bundle.py", "runner/package.py"},
+    "write_bytes": {"code/bundle.py", "runner/package.py"},
     # Rows leave the lake through the Reader.
     "get_table": {"lake/rows.py", "lake/append.py"},
     "read_rows": {"lake/table.py"},
@@ -91,7 +91,7 @@ def test_files_are_opened_for_writing_in_few_places() -> None:
             if name == "open" and any(isinstance(m, str) and set(m) & set("wax+") and len(m) <= 3 for m in mode):
                 users.add(path.relative_to(ROOT).as_posix())
     # the bundle writes an archive in memory, the worker its own line under /proc
-    assert users <= {"lake/objects.py", "lake/export.py", "govern/keys.py", "dimensions/bundle.py", "worker.py"}
+    assert users <= {"lake/objects.py", "lake/export.py", "govern/keys.py", "code/bundle.py", "worker.py"}
 
 
 def test_rows_of_a_snapshot_are_asked_for_through_the_reader_only() -> None:

@@ -16,9 +16,9 @@ import pytest
 
 from edits import dynamic, first, imports, objects, outside, probes, registries, scopes
 from edits.edit import Edit, Files, write
-from filiera.dimensions.closure import Closure, Closures
-from filiera.dimensions.libraries import installed, required, source_of
-from filiera.dimensions.project import Project
+from filiera.code.closure import Closure, Closures
+from filiera.code.libraries import installed, required, source_of
+from filiera.code.project import Project
 
 EDITS = tuple(e for part in (first, imports, objects, registries, scopes, dynamic, outside, probes) for e in part.EDITS)
 

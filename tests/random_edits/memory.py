@@ -11,13 +11,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from filiera.code.closure import normalised_digest
 from filiera.core.asset import Graph, Model, Table
 from filiera.core.asset_json import graph_from_json
+from filiera.core.key import interpreter, settings_of, with_digests
 from filiera.core.plan import Action, Plan
 from filiera.core.trace import Mark, Run, Trace
 from filiera.cost.prices import load_prices
-from filiera.dimensions.closure import normalised_digest
-from filiera.dimensions.key import interpreter, settings_of, with_digests
 from filiera.dimensions.plan import Pending, consider, known_inputs, make_plan
 from filiera.dimensions.pricing import Pricing
 from filiera.lake.semantic import hash_rows

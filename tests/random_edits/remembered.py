@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from filiera.code.modules import Module
 from filiera.dimensions import closure
-from filiera.dimensions.modules import Module
 from filiera.runner import describe
 
 

@@ -8,7 +8,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-from filiera.dimensions.bundle import Bundle, make_bundle
+from filiera.code.bundle import Bundle, make_bundle
 from filiera.dimensions.context import code_bundle
 from filiera.errors import NotFoundError, UnavailableError
 

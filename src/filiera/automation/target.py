@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from filiera.automation.debounce import rules_of
 from filiera.automation.gitref import bundle_at, commit_of
 from filiera.automation.policy import FOLLOW
+from filiera.code.bundle import Bundle
 from filiera.core.event import Debounce, EventKind
 from filiera.core.generation import DEV, PROD, Generation
 from filiera.core.plan import Plan
 from filiera.dimensions.apply import ApplyReport, Guard, apply
-from filiera.dimensions.bundle import Bundle
 from filiera.dimensions.context import Context, Definitions, working_bundle
 from filiera.dimensions.describe import describe
 from filiera.dimensions.facts import LedgerFacts

@@ -18,13 +18,13 @@ from filiera.automation.gitref import commit_of
 from filiera.automation.reconcile import behind, standing_failures
 from filiera.automation.target import Target
 from filiera.clock import rfc3339
+from filiera.code.bundle import code_files, collect_bundle, is_code
+from filiera.code.shape import normalised_digest
 from filiera.collect.pattern import matches
 from filiera.core.event import Event, EventKind
 from filiera.digest import digest, digest_json
-from filiera.dimensions.bundle import code_files, collect_bundle, is_code
 from filiera.dimensions.context import Context, working_bundle
 from filiera.dimensions.declared import declarations
-from filiera.dimensions.shape import normalised_digest
 from filiera.dimensions.stamp import RACY_NS
 from filiera.dimensions.waiting import pending
 from filiera.errors import CodeError

@@ -134,7 +134,7 @@ class Graph:
     runtime: str  #: digest of the interpreter and its libraries
     runtime_manifest: Mapping[str, Any] = field(default_factory=dict)  #: python, platform, name -> version
     warnings: tuple[str, ...] = ()
-    digests: Mapping[str, str] = field(default_factory=dict)  #: of each definition, by asset; see `dimensions.key`
+    digests: Mapping[str, str] = field(default_factory=dict)  #: of each definition, by asset; see `core.key`
 
     @cached_property
     def definitions(self) -> tuple[Table | Model, ...]:

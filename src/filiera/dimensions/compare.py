@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from filiera.code.closure import explain
 from filiera.core.plan import Dimension, Reason
 from filiera.core.trace import Trace
-from filiera.dimensions.closure import explain
 
 Manifest = Callable[[str], Mapping[str, Any]]
 

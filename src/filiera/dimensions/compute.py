@@ -12,13 +12,13 @@ import pyarrow as pa
 from filiera.clock import US_PER_DAY
 from filiera.core.asset import Frame, Table
 from filiera.core.contract import OPEN
+from filiera.core.key import columns_read, definition_digest, interpreter, settings_of
 from filiera.core.model import ModelVersion
 from filiera.core.snapshot import Snapshot
 from filiera.core.trace import Trace
 from filiera.dimensions.context import Context, Definitions, scope_of
 from filiera.dimensions.dynamic import undeclared
 from filiera.dimensions.facts import LedgerFacts
-from filiera.dimensions.key import columns_read, definition_digest, interpreter, settings_of
 from filiera.dimensions.partcheck import refuse_difference, sample_days
 from filiera.dimensions.parts import changed_days, lookback_days, slices
 from filiera.engine.failure import raise_failure

@@ -9,11 +9,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from filiera.clock import Clock
+from filiera.code.bundle import Bundle, code_files, collect_bundle
 from filiera.core.asset import Graph, Model, Table
 from filiera.core.progress import Progress, Silent
 from filiera.core.snapshot import Snapshot
 from filiera.cost.prices import Prices
-from filiera.dimensions.bundle import Bundle, code_files, collect_bundle
 from filiera.dimensions.declared import UNSET, declarations, declared_files
 from filiera.dimensions.runtime import engine_of, workers
 from filiera.engine.process import ProcessEngine

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from filiera.code.modules import Module
+from filiera.code.notebook import to_module
+from filiera.code.notebooks import PIPELINE
 from filiera.collect.pattern import matches
-from filiera.dimensions.modules import Module
-from filiera.dimensions.notebooks import PIPELINE
 from filiera.errors import CodeError, nearest
-from filiera.runner.notebook import to_module
 
 WORDS = ("files", "variables")
 UNSET = "unset"  #: stands for the digest of a variable that has no value

@@ -13,14 +13,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from filiera.code.bundle import Bundle, code_files
+from filiera.code.libraries import path_dependencies
+from filiera.code.project import AUTHORING
+from filiera.code.shape import normalised_digest
 from filiera.core.asset_json import graph_from_json
 from filiera.digest import digest_json
-from filiera.dimensions.bundle import Bundle, code_files
 from filiera.dimensions.context import Context, Definitions
 from filiera.dimensions.declared import declarations, declared_files
-from filiera.dimensions.libraries import path_dependencies
-from filiera.dimensions.project import AUTHORING
-from filiera.dimensions.shape import normalised_digest
 from filiera.engine.failure import raise_failure
 from filiera.engine.task import Scope, Task
 

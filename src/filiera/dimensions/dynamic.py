@@ -12,10 +12,10 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from filiera.code.bundle import Bundle
 from filiera.core.asset import Model, Table
 from filiera.core.trace import Mark
 from filiera.digest import digest_json
-from filiera.dimensions.bundle import Bundle
 from filiera.engine.reads import ABSENT, listing
 from filiera.engine.task import module_of
 

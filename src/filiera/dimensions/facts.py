@@ -6,17 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+from filiera.code.bundle import Bundle
 from filiera.core.asset import Frame, Graph, Model, Table
 from filiera.core.contract import OPEN
 from filiera.core.generation import Generation
+from filiera.core.key import columns_read, interpreter, settings_of
 from filiera.core.snapshot import Snapshot
 from filiera.core.trace import Mark, Run, Trace
 from filiera.digest import digest_json
 from filiera.dimensions import waiting
-from filiera.dimensions.bundle import Bundle
 from filiera.dimensions.context import Context
 from filiera.dimensions.dynamic import NOTHING, moved, reads_of, settle
-from filiera.dimensions.key import columns_read, interpreter, settings_of
 from filiera.dimensions.parts import changed_days, part_digests
 from filiera.dimensions.plan import Pending
 from filiera.dimensions.pricing import Pricing

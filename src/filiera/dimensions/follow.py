@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from filiera.code.bundle import open_bundle
 from filiera.core.asset import Graph
 from filiera.core.generation import PROD, Generation
 from filiera.core.plan import Plan
 from filiera.core.trace import Trace
 from filiera.dimensions.apply import ApplyReport, Guard, apply
-from filiera.dimensions.bundle import open_bundle
 from filiera.dimensions.context import Context, Definitions
 from filiera.dimensions.describe import describe
 from filiera.dimensions.facts import LedgerFacts

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from filiera.core.asset import Graph, Model, Parameter, Table
-from filiera.dimensions.key import with_digests
+from filiera.core.key import with_digests
 from filiera.errors import UsageError, nearest
 
 Overrides = Mapping[str, Any]  #: "asset.setting" -> value

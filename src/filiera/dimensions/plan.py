@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from filiera.core.asset import Graph, Model, Table
+from filiera.core.key import columns_read, interpreter, settings_of, step_key
 from filiera.core.money import Money
 from filiera.core.plan import Action, Dimension, Plan, Reason, Step
 from filiera.core.trace import Mark, Run, Trace
@@ -21,7 +22,6 @@ from filiera.cost.forecast import change_share, log_sd
 from filiera.cost.simulate import MOST_STEPS, Chance, simulate
 from filiera.dimensions.compare import code_changes, input_changes, interpreter_changes, setting_changes
 from filiera.dimensions.dynamic import NOTHING, note
-from filiera.dimensions.key import columns_read, interpreter, settings_of, step_key
 from filiera.dimensions.pricing import Pricing
 from filiera.errors import nearest
 

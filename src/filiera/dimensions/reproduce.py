@@ -19,18 +19,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from filiera.code.bundle import open_bundle
+from filiera.code.closure import explain
 from filiera.core.asset import Model, Parameter, Table
 from filiera.core.ids import new_id
+from filiera.core.key import columns_read, settings_of
 from filiera.core.model import ModelVersion
 from filiera.core.money import Money
 from filiera.core.snapshot import Snapshot
 from filiera.core.trace import Trace
-from filiera.dimensions.bundle import open_bundle
-from filiera.dimensions.closure import explain
 from filiera.dimensions.context import Context, Definitions
 from filiera.dimensions.describe import describe, source_facts
 from filiera.dimensions.facts import seen_digest
-from filiera.dimensions.key import columns_read, settings_of
 from filiera.dimensions.likeness import DIFFERENT, EQUAL, Likeness, compare_model, compare_table
 from filiera.dimensions.rebuild import rebuild_model, rebuild_table
 from filiera.dimensions.runtimes import refuse_other_runtime

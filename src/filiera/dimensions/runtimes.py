@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from filiera.code.bundle import code_files
 from filiera.digest import digest_json
-from filiera.dimensions.bundle import code_files
 from filiera.dimensions.context import Context
 from filiera.engine.task import Task
 from filiera.errors import ConflictError, NotFoundError, UnavailableError

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filiera.code.bundle import code_files
 from filiera.collect.pattern import matches
-from filiera.dimensions.bundle import code_files
 from filiera.ledger.stamp import head_stamp
 from filiera.places import SETTINGS_FILE, STATE_FOLDER
 
@@ -137,7 +137,7 @@ def library_folders(python: Path) -> list[str]:
 
     Of packages that are installed from a folder, also their code and the folders it lies in.
     """
-    from filiera.dimensions.libraries import path_dependencies
+    from filiera.code.libraries import path_dependencies
 
     folders = list((python.parent.parent / "lib").glob("python3*/site-packages"))
     sources = [path for folder in folders for place in path_dependencies(folder) for path in code_files(place)]

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from filiera.core.asset import Model
+from filiera.core.key import columns_read, definition_digest, interpreter, settings_of
 from filiera.core.model import ModelVersion
 from filiera.core.snapshot import ObjectRecord, Snapshot
 from filiera.core.trace import Trace
@@ -23,7 +24,6 @@ from filiera.digest import digest
 from filiera.dimensions.context import Context, Definitions, scope_of
 from filiera.dimensions.dynamic import undeclared
 from filiera.dimensions.facts import LedgerFacts
-from filiera.dimensions.key import columns_read, definition_digest, interpreter, settings_of
 from filiera.dimensions.study_limits import check_worth, study_budget
 from filiera.engine.memory import SharedBuffer
 from filiera.engine.reads import united

@@ -15,8 +15,8 @@ from types import ModuleType
 from typing import Any
 
 from filiera.authoring import ATTRIBUTE
+from filiera.code.notebook import place
 from filiera.errors import CodeError
-from filiera.runner.notebook import place
 
 PIPELINE = "pipeline"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")

@@ -16,15 +16,15 @@ from typing import Any, get_origin
 
 from filiera import authoring
 from filiera.authoring import ATTRIBUTE, ModelDefinition, Search, TableDefinition
+from filiera.code.closure import Closures, identity
+from filiera.code.flags import sentences
+from filiera.code.libraries import installed, provided, required, source_of
+from filiera.code.project import Project
+from filiera.code.resolve import known_names, names_something
 from filiera.core.asset import Code, Frame, Graph, Model, Parameter, Port, Table
 from filiera.core.asset_json import graph_to_json
+from filiera.core.key import with_digests
 from filiera.digest import digest_json
-from filiera.dimensions.closure import Closures, identity
-from filiera.dimensions.flags import sentences
-from filiera.dimensions.key import with_digests
-from filiera.dimensions.libraries import installed, provided, required, source_of
-from filiera.dimensions.project import Project
-from filiera.dimensions.resolve import known_names, names_something
 from filiera.errors import CodeError, nearest
 from filiera.runner.definitions import PIPELINE, Defined, definitions, load_pipeline, where_of
 from filiera.runner.fit import default_settings, fit_arguments, probe

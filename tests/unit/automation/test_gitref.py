@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from filiera.automation.gitref import bundle_at, commit_of
-from filiera.dimensions.bundle import collect_bundle
+from filiera.code.bundle import collect_bundle
 from filiera.errors import CodeError, NotFoundError, UnavailableError
 
 

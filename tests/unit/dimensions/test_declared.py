@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from filiera.dimensions.bundle import MAX_DECLARED_BYTES, code_files, collect_bundle, open_bundle
+from filiera.code.bundle import MAX_DECLARED_BYTES, code_files, collect_bundle, open_bundle
 from filiera.dimensions.declared import Declared, declarations, declared_files
 from filiera.errors import CodeError, UsageError
 

@@ -8,9 +8,9 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+from filiera.code.bundle import code_files
+from filiera.code.notebooks import with_notebooks
 from filiera.digest import digest_json
-from filiera.dimensions.bundle import code_files
-from filiera.dimensions.notebooks import with_notebooks
 from filiera.errors import CodeError
 
 IsOwn = Callable[[ast.expr], bool]

@@ -10,11 +10,11 @@ import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from filiera.dimensions.known import CHANGING, CHANGING_BUILTINS, FRESH, QUIET_LIBRARIES, READ_ONLY, SEEDED
-from filiera.dimensions.libraries import is_standard
-from filiera.dimensions.modules import Definition, Module, Statement, at_import, chain_of, root_of
-from filiera.dimensions.project import Project
-from filiera.dimensions.resolve import Unit, resolve
+from filiera.code.known import CHANGING, CHANGING_BUILTINS, FRESH, QUIET_LIBRARIES, READ_ONLY, SEEDED
+from filiera.code.libraries import is_standard
+from filiera.code.modules import Definition, Module, Statement, at_import, chain_of, root_of
+from filiera.code.project import Project
+from filiera.code.resolve import Unit, resolve
 
 _DISPLAYS = (ast.Constant, ast.JoinedStr, ast.Dict, ast.List, ast.Set, ast.Tuple, ast.ListComp, ast.SetComp,
              ast.DictComp, ast.BinOp, ast.UnaryOp)  # fmt: skip

@@ -10,8 +10,8 @@ import builtins
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from filiera.dimensions.known import READ_ONLY
-from filiera.dimensions.shape import parse
+from filiera.code.known import READ_ONLY
+from filiera.code.shape import parse
 
 BUILTINS = frozenset(dir(builtins))
 OWN_DECORATORS = frozenset({"table", "model"})

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from filiera.code.project import Project
+from filiera.code.quiet import Quiet
+from filiera.code.walk import Walk
 from filiera.digest import digest_json
-from filiera.dimensions.project import Project
-from filiera.dimensions.quiet import Quiet
-from filiera.dimensions.walk import Walk
 
 
 @dataclass(frozen=True)

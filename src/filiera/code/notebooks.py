@@ -6,8 +6,8 @@ import ast
 import warnings
 from collections.abc import Iterator, Mapping
 
+from filiera.code.notebook import to_module
 from filiera.errors import CodeError
-from filiera.runner.notebook import to_module
 
 _SUFFIX = ".ipynb"
 PIPELINE = "pipeline.ipynb"

@@ -7,13 +7,13 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from filiera.dimensions.hints import Hints, hints
-from filiera.dimensions.modules import Import, Module, Statement, at_import
-from filiera.dimensions.names import chains, global_reads, spelled_out
-from filiera.dimensions.project import Project
-from filiera.dimensions.quiet import Quiet
-from filiera.dimensions.resolve import Found, names_something, offers, resolve, resolve_dotted
-from filiera.dimensions.shape import shape, without_definition
+from filiera.code.hints import Hints, hints
+from filiera.code.modules import Import, Module, Statement, at_import
+from filiera.code.names import chains, global_reads, spelled_out
+from filiera.code.project import Project
+from filiera.code.quiet import Quiet
+from filiera.code.resolve import Found, names_something, offers, resolve, resolve_dotted
+from filiera.code.shape import shape, without_definition
 
 
 class Walk:

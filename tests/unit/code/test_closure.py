@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from filiera.dimensions.closure import Closure, Closures, explain
-from filiera.dimensions.libraries import required
-from filiera.dimensions.project import Project
-from filiera.dimensions.shape import normalised_digest
+from filiera.code.closure import Closure, Closures, explain
+from filiera.code.libraries import required
+from filiera.code.project import Project
+from filiera.code.shape import normalised_digest
 from filiera.errors import CodeError
 
 PIPELINE = '''
@@ -204,8 +204,8 @@ def test_reprinting_the_whole_project_keeps_the_digest(tmp_path: Path) -> None:
 def test_hash_seeds_of_python_do_not_matter(tmp_path: Path) -> None:
     root = write(tmp_path, FILES)
     program = (
-        "import sys; from pathlib import Path; from filiera.dimensions.closure import Closures;"
-        "from filiera.dimensions.project import Project;"
+        "import sys; from pathlib import Path; from filiera.code.closure import Closures;"
+        "from filiera.code.project import Project;"
         f"print(Closures(Project(Path(sys.argv[1]), {LIBRARIES!r})).of('pipeline', 'features').digest)"
     )
     found = {

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from filiera.dimensions.bundle import code_files
-from filiera.dimensions.libraries import is_standard
-from filiera.dimensions.modules import Module
+from filiera.code.bundle import code_files
+from filiera.code.libraries import is_standard
+from filiera.code.modules import Module
 
 #: The meaning of filiera's own decorators; raised when old definitions would mean something else.
 AUTHORING = "1"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from filiera.dimensions.modules import Import, Module
-from filiera.dimensions.project import Project
+from filiera.code.modules import Import, Module
+from filiera.code.project import Project
 
 LocalImports = Mapping[str, Sequence[Import]]
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from filiera.code.notebooks import with_notebooks
 from filiera.digest import digest_json
-from filiera.dimensions.notebooks import with_notebooks
 from filiera.errors import IntegrityError, UsageError
 
 #: Files that may belong to the code: modules, compiled extensions, notebooks; and the lock of the libraries.

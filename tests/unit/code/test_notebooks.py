@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from filiera.dimensions.bundle import collect_bundle
+from filiera.code.bundle import collect_bundle
 from filiera.errors import CodeError
 from filiera.workspace import Workspace
 from projects import PIPELINE, SETTINGS, rows

@@ -6,9 +6,9 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from filiera.dimensions import known
-from filiera.dimensions.modules import Module, at_import, chain_of
-from filiera.dimensions.resolve import LocalImports
+from filiera.code import known
+from filiera.code.modules import Module, at_import, chain_of
+from filiera.code.resolve import LocalImports
 
 
 @dataclass(slots=True)
