@@ -7,17 +7,16 @@ not is quiet: it belongs to whatever reaches a name that it binds or changes. Wh
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from filiera.code.bindings import DISPLAYS, changed_root, inner_names, inside, local_names, names_read, sets_itself
 from filiera.code.known import CHANGING, CHANGING_BUILTINS, FRESH, QUIET_LIBRARIES, READ_ONLY, SEEDED
 from filiera.code.libraries import is_standard
 from filiera.code.modules import Definition, Module, Statement, at_import, chain_of, root_of
 from filiera.code.project import Project
 from filiera.code.resolve import Unit, resolve
 
-_DISPLAYS = (ast.Constant, ast.JoinedStr, ast.Dict, ast.List, ast.Set, ast.Tuple, ast.ListComp, ast.SetComp,
-             ast.DictComp, ast.BinOp, ast.UnaryOp)  # fmt: skip
 _LOOKS = (ast.Constant, ast.Name, ast.Attribute, ast.Subscript, ast.Compare, ast.JoinedStr, ast.NamedExpr)
 
 
@@ -48,7 +47,7 @@ class Quiet:
         result = node.value if isinstance(node, ast.Expr) else None
         if result is not None and not isinstance(result, ast.Call):
             return isinstance(result, _LOOKS)
-        inner = frozenset(_inner_names(node))
+        inner = frozenset(inner_names(node))
         return all(self._step(module, statement, item, inner, item is result) for item in at_import(node))
 
     def _step(self, module: Module, statement: Statement, item: ast.AST, inner: frozenset[str], dropped: bool) -> bool:
@@ -78,7 +77,7 @@ class Quiet:
             return False
         if any(root in s.binds and not self._fresh(module, s, root) for s in found):
             return False
-        return depth == 1 or not any(_names(s.node) - {root} - module.imports.keys() for s in found)
+        return depth == 1 or not any(names_read(s.node) - {root} - module.imports.keys() for s in found)
 
     def _fresh(self, module: Module, statement: Statement, name: str) -> bool:
         node = statement.node
@@ -94,7 +93,7 @@ class Quiet:
         if isinstance(value, ast.Call):
             origins = module.origin(chain_of(value.func))
             return bool(origins) and all(origin in FRESH for origin in origins)
-        return isinstance(value, _DISPLAYS)
+        return isinstance(value, DISPLAYS)
 
     # ---- calls
 
@@ -186,19 +185,19 @@ class Quiet:
 
     def _body(self, module: Module, node: ast.AST) -> Conduct:
         """What running a function, or any method of a class, may change."""
-        local, fresh = _locals(node)
+        local, fresh = local_names(node)
         mutates = reads = False
-        for item in _inside(node):
+        for item in inside(node):
             if isinstance(item, ast.Global) or self._loads(module, item):
                 return Conduct(loud=True)
             if isinstance(item, ast.Name) and item.id not in local and isinstance(item.ctx, ast.Load):
                 if self._is_loud(module, item.id):  # it may be called by whoever gets it
                     return Conduct(loud=True)
                 reads = reads or self._is_data(module, item.id)
-            root = _changed_root(item)
+            root = changed_root(item)
             if root == "cls" or (root is not None and root not in local and self._is_data(module, root)):
                 return Conduct(loud=True)
-            mutates = mutates or (root in local and root not in fresh and not _sets_itself(item, node))
+            mutates = mutates or (root in local and root not in fresh and not sets_itself(item, node))
             if isinstance(item, ast.Call) and not self._inner_call(module, item, local):
                 return Conduct(loud=True)
         return Conduct(mutates and reads, mutates)
@@ -346,68 +345,3 @@ def _is_constant(module: Module, name: str) -> bool:
     kept = (ast.Constant, ast.Tuple, ast.UnaryOp, ast.operator, ast.unaryop, ast.expr_context, ast.JoinedStr)
     value = found[0].node.value
     return value is not None and all(isinstance(item, kept) for item in ast.walk(value))
-
-
-def _names(node: ast.AST) -> set[str]:
-    """Names of data that a statement reads at import."""
-    return {item.id for item in at_import(node) if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Load)}
-
-
-def _inner_names(node: ast.AST) -> set[str]:
-    """Names that class bodies and comprehensions below a statement set: they are no names of the module."""
-    found: set[str] = set()
-    for item in at_import(node):
-        if isinstance(item, ast.comprehension):
-            found |= {n.id for n in ast.walk(item.target) if isinstance(n, ast.Name)}
-        if isinstance(item, ast.ClassDef):
-            for part in item.body:
-                found |= {n.id for n in at_import(part) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-                found |= {part.name} if isinstance(part, Definition) else set()
-    return found
-
-
-def _inside(node: ast.AST) -> Iterator[ast.AST]:
-    """Everything that runs when a function is called, or a method of a class: not what decorates it."""
-    for part in ast.iter_child_nodes(node):
-        if part not in getattr(node, "decorator_list", ()):
-            yield from ast.walk(part)
-
-
-def _locals(node: ast.AST) -> tuple[frozenset[str], frozenset[str]]:
-    """Names that belong to a function, and those of them that only ever hold what the function made itself."""
-    names: set[str] = set()
-    shared: set[str] = set()
-    for item in ast.walk(node):
-        if isinstance(item, ast.arg):
-            names.add(item.arg)
-            shared.add(item.arg)
-        elif isinstance(item, ast.Name) and not isinstance(item.ctx, ast.Load):
-            names.add(item.id)
-        elif isinstance(item, Definition) and item is not node:
-            names.add(item.name)
-    fresh = set()
-    for item in ast.walk(node):
-        if isinstance(item, ast.Assign) and isinstance(item.value, _DISPLAYS):
-            fresh |= {id(target) for target in item.targets}
-        elif isinstance(item, ast.AugAssign):
-            fresh.add(id(item.target))
-    for item in ast.walk(node):
-        if isinstance(item, ast.Name) and isinstance(item.ctx, ast.Store) and id(item) not in fresh:
-            shared.add(item.id)
-    return frozenset(names), frozenset(names - shared)
-
-
-def _sets_itself(item: ast.AST, node: ast.AST) -> bool:
-    """`self.x = ...` in a class: an object that is being made."""
-    return isinstance(node, ast.ClassDef) and isinstance(item, ast.Attribute) and chain_of(item)[:1] == ["self"]
-
-
-def _changed_root(item: ast.AST) -> str | None:
-    """The name whose object a node changes."""
-    if isinstance(item, ast.Attribute | ast.Subscript) and not isinstance(item.ctx, ast.Load):
-        return root_of(item)[0]
-    if isinstance(item, ast.AugAssign) and isinstance(item.target, ast.Name):
-        return item.target.id
-    if isinstance(item, ast.Call) and isinstance(item.func, ast.Attribute) and item.func.attr not in READ_ONLY:
-        return root_of(item.func)[0]
-    return None
