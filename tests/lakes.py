@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from filiera.clock import SystemClock
+from filiera.clock import Clock, SystemClock
 from filiera.core.batch import QUARANTINE_COLUMNS, CheckedBatch, SourceFile
 from filiera.core.contract import PERSONAL, Column, ColumnType, Contract
 from filiera.govern import keys
@@ -44,13 +44,13 @@ def contract(*, on_conflict: str = "quarantine", files: str = "append") -> Contr
     )
 
 
-def open_lake(folder: Path) -> Lake:
+def open_lake(folder: Path, clock: Clock | None = None) -> Lake:
     """The lake of a folder, made when it is new."""
     state, key = folder / ".filiera", folder / "key"
     new = not key.exists()
     root = keys.create(key) if new else keys.load(key)
     path = state / "ledger.db"
-    clock = SystemClock()
+    clock = clock or SystemClock()
     ledger = (
         Ledger.create(path, name="t", currency="EUR", clock=clock, actor="me")
         if new

@@ -34,6 +34,7 @@ class TableDefinition:
     partition: str | None
     lookback_us: int
     key: tuple[str, ...] | None
+    uses: tuple[str, ...] = ()  #: what dynamic code reaches; empty = anything
     columns: tuple[str, ...] | Mapping[str, tuple[str, ...]] | None = None  #: of its input, or by input; None = all
     files: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
@@ -50,8 +51,10 @@ class ModelDefinition:
     score: str
     seed: int
     order: str
+    uses: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
+    tolerance: float | None = None
 
 
 class Model:
@@ -103,6 +106,7 @@ def table(
     partition: str | None = None,
     lookback: str | None = None,
     key: Sequence[str] | None = None,
+    uses: Sequence[str] = (),
     columns: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
     files: Sequence[str] = (),
     variables: Sequence[str] = (),
@@ -114,6 +118,8 @@ def table(
         partition: "day" or "month" = computed in parts; only new and changed days are computed again.
         lookback: rows handed over before a part, such as "1h"; only with `partition`.
         key: columns that identify a row; default: those of the first table it reads.
+        uses: modules or functions of the project that code named by computed texts may reach, such as
+            `["models.linear"]`; default: anything may be meant.
         columns: what it reads of its input besides key and time; with several inputs by their names, such as
             `{"scada": ["wind_ms"]}`. A change in another column computes nothing again. Default: all.
         files: files that the function reads, as paths or patterns relative to the project, written out as a list.
@@ -134,6 +140,7 @@ def table(
         partition=partition,
         lookback_us=duration_us(lookback) if lookback else 0,
         key=_names("key", key) if key is not None else None,
+        uses=_names("uses", uses) if uses else (),
         columns=_columns(columns),
         files=_texts("files", files),
         variables=_texts("variables", variables),
@@ -150,8 +157,10 @@ def model(
     score: str = "mae",
     seed: int = 0,
     order: str = "fixed",
+    uses: Sequence[str] = (),
     files: Sequence[str] = (),
     variables: Sequence[str] = (),
+    tolerance: float | None = None,
 ) -> Any:
     """A model: the function gives an unfitted estimator for one setting of its parameters.
 
@@ -166,11 +175,15 @@ def model(
         seed: of everything random.
         order: "fixed" = a study that was interrupted ends like one that was not, whatever order its trials end in;
             "free" = a trial is proposed from all that have ended, so no worker waits for a slow one.
+        uses: as of `table`.
         files: files that the function reads, as paths or patterns relative to the project, written out as a list.
         variables: environment variables that the function reads, written out as a list; no secrets.
+        tolerance: relative difference of the score that a repeated fit may show, where fits do not repeat bit by bit;
+            `filiera reproduce` then compares scores, not packages.
 
     Raises:
-        CodeError: no inputs, one twice, the target among them, an unknown score, or fewer than one trial.
+        CodeError: no inputs, one twice, the target among them, an unknown score, fewer than one trial, or a tolerance
+            that is none.
     """
     columns = _names("inputs", inputs)
     if predicts in columns:
@@ -183,9 +196,11 @@ def model(
         raise CodeError("code.split", f"`{split}` is no split", expected="fl.backtest(), fl.holdout() or fl.folds()")
     _at_least("trials", trials, 1)
     _at_least("seed", seed, 0)
+    _share("tolerance", tolerance)
     definition = ModelDefinition(
         predicts=predicts, inputs=columns, split=split or backtest(), trials=trials, score=score, seed=seed,
-        order=order, files=_texts("files", files), variables=_texts("variables", variables),
+        order=order, uses=_names("uses", uses) if uses else (), files=_texts("files", files),
+        variables=_texts("variables", variables), tolerance=tolerance,
     )  # fmt: skip
     return _attach(None, definition)
 
@@ -205,20 +220,27 @@ def _texts(word: str, given: Sequence[str]) -> tuple[str, ...]:
 
 
 def _names(word: str, given: Sequence[str]) -> tuple[str, ...]:
-    """Column names, each once."""
+    """Names of columns, or of code, each once."""
     if isinstance(given, str) or not given or not all(isinstance(name, str) and name for name in given):
+        what, example = ("code", "models.linear") if word == "uses" else ("columns", "wind_ms")
         raise CodeError(
-            f"code.{word}", f"`{word}` names columns", expected='a list such as ["wind_ms"]', found=repr(given)
+            f"code.{word}", f"`{word}` names {what}", expected=f'a list such as ["{example}"]', found=repr(given)
         )
     twice = sorted({name for name in given if list(given).count(name) > 1})
     if twice:
-        raise CodeError(f"code.{word}", f"`{word}` names {', '.join(twice)} twice", expected="each column once")
+        raise CodeError(f"code.{word}", f"`{word}` names {', '.join(twice)} twice", expected="each once")
     return tuple(given)
 
 
 def _at_least(word: str, given: int, least: int) -> None:
     if isinstance(given, bool) or not isinstance(given, int) or given < least:
         raise CodeError(f"code.{word}", f"`{word}` is a whole number", expected=f"{least} or more", found=repr(given))
+
+
+def _share(word: str, given: float | None) -> None:
+    number = isinstance(given, int | float) and not isinstance(given, bool)
+    if given is not None and not (number and 0 < given < 1):
+        raise CodeError(f"code.{word}", f"`{word}` is a share", expected="above 0 and below 1", found=repr(given))
 
 
 def _attach(function: F | None, definition: TableDefinition | ModelDefinition) -> Any:

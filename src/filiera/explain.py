@@ -15,6 +15,7 @@ from filiera.core.plan import Plan, Step
 from filiera.core.trace import Trace
 from filiera.dimensions.compare import compare
 from filiera.dimensions.context import Context
+from filiera.dimensions.flags import sentence
 from filiera.engine.reads import ABSENT
 from filiera.errors import NotFoundError, nearest
 from filiera.ledger import environments, snapshots, studies, traces
@@ -64,6 +65,7 @@ def _standing(connection: Connection, trace: Trace, context: Context) -> dict[st
         "files": sorted(code.get("files", {})),
         "variables": sorted(code.get("declared_variables", {})),
         "undeclared": sorted(name for name, content in trace.dynamic.items() if content != ABSENT),
+        "environment": sorted(set(code.get("variables", [])) - set(code.get("declared_variables", {}))),
         "settings": manifest.get("settings", {}),
     }
 
@@ -191,8 +193,9 @@ def _why_lines(answer: Mapping[str, Any]) -> Iterator[str]:
     read += [f"{name} (not declared)" for name in stands["undeclared"]]
     if read:
         yield f"  read    {', '.join(read)}"
-    for flag in stands["flags"]:
-        yield f"  flag    {flag}"
+    if stands["environment"]:
+        yield f"  reads   {', '.join(stands['environment'])} of the environment (not declared)"
+    yield from (f"  note    it {sentence(flag)}" for flag in stands["flags"])
     yield f"  trace   {stands['trace']}, key {stands['key'].removeprefix('sha256:')[:12]}"
 
 

@@ -46,16 +46,17 @@ def query(context: Context, snapshot: Snapshot, question: Question, purpose: str
     low, high = _bounds(snapshot, conditions, instant(question.since), instant(question.until))
     found: list[pa.Table] = []
     left = question.limit
-    for start, end in _pieces(context, snapshot, low, high, question.limit):
-        rows = context.reader.read(
-            snapshot, principal=context.principal, purpose=purpose, columns=needed, low_us=start, high_us=end
-        )
-        answer = apply_where(rows, conditions).select(wanted)
-        found.append(answer if left is None else answer.slice(0, left))
-        if left is not None:
-            left -= found[-1].num_rows
-            if left <= 0:
-                break
+    with context.lake.readers.reading(snapshot.table):  # the pieces are of one moment, whatever is freed meanwhile
+        for start, end in _pieces(context, snapshot, low, high, question.limit):
+            rows = context.reader.read(
+                snapshot, principal=context.principal, purpose=purpose, columns=needed, low_us=start, high_us=end
+            )
+            answer = apply_where(rows, conditions).select(wanted)
+            found.append(answer if left is None else answer.slice(0, left))
+            if left is not None:
+                left -= found[-1].num_rows
+                if left <= 0:
+                    break
     return _together(found)
 
 

@@ -11,12 +11,14 @@ from filiera.core.asset import Model
 from filiera.core.generation import Generation
 from filiera.core.model import ModelVersion
 from filiera.core.plan import Action, Dimension, Plan
+from filiera.dimensions.apply import keep_bundle
 from filiera.dimensions.context import Context, Definitions
 from filiera.dimensions.follow import OTHER_VARIABLE, follow
 from filiera.dimensions.versions import package_of
 from filiera.errors import ConflictError, FilieraError, GateError, NotFoundError
 from filiera.govern.gate import Check, judge
-from filiera.ledger import environments, snapshots, sources, studies, traces
+from filiera.lake.table import freed
+from filiera.ledger import environments, removals, snapshots, sources, studies, traces
 from filiera.runner.packagecheck import inspect_package
 from filiera.train import evaluate
 
@@ -134,7 +136,7 @@ def find_candidate(context: Context, definitions: Definitions, version: ModelVer
     """A version with its trace and its definition.
 
     Raises:
-        NotFoundError: the pipeline has no such model any more.
+        NotFoundError: the pipeline has no such model any more, or the version was freed.
     """
     model = definitions.graph.find(version.name)
     if not isinstance(model, Model):
@@ -143,7 +145,10 @@ def find_candidate(context: Context, definitions: Definitions, version: ModelVer
         )
     with context.ledger.reading() as connection:
         trace = traces.of_output(connection, version.id)
+        gone = removals.is_gone(connection, version.id)
     assert trace is not None, "a version is recorded with its trace"
+    if gone:
+        raise freed(f"model version {version.label}")
     return Candidate(version, trace, model)
 
 
@@ -178,6 +183,7 @@ def release(
         with context.ledger.commit(actor=context.principal, action="release.refused", object=what, details=details):
             pass
         raise
+    keep_bundle(context, definitions)  # the folder may have moved on by a comment since the last apply
     with context.ledger.reading() as connection:
         before = environments.head(connection, environment)
         origin = environments.head(connection, source)
@@ -223,10 +229,14 @@ def rollback(context: Context, environment: str) -> Generation:
 
     Raises:
         ConflictError: there is nothing before it.
+        NotFoundError: what stood there was freed.
     """
     with context.ledger.reading() as connection:
         past = environments.history(connection, environment, limit=1000)
-    target = _before_last_release(past)
+        target = _before_last_release(past)
+        made = [trace.output for name in target.assets.values() if (trace := traces.get(connection, name))]
+        if any(removals.is_gone(connection, output) for output in (target.bundle, *made)):
+            raise freed(f"a part of generation {target.number} of {environment}")
     with context.ledger.commit(actor=context.principal, action="rollback", object=environment) as tx:
         generation = Generation(
             id=tx.new_id("gen"),

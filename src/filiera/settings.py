@@ -17,6 +17,7 @@ from filiera import settings_check as check
 from filiera.clock import US_PER_S
 from filiera.core.contract import OPEN, PERSONAL, Column, ColumnType, Contract, FileFormat, Reading
 from filiera.core.event import Debounce
+from filiera.core.keep import Keep
 from filiera.core.money import Money
 from filiera.core.schedule import Schedule, length_us
 from filiera.errors import NotFoundError
@@ -110,6 +111,7 @@ class Settings:
     environments: Mapping[str, EnvironmentRules]
     automation: Automation
     prices: Mapping[str, Any]  #: overrides of the price list
+    keep: Keep  #: what `filiera gc` leaves alone
     digest: str  #: of the file's text
     document: Document = field(repr=False, compare=False)  #: still knows its lines
 
@@ -173,6 +175,7 @@ def parse(root: Path, text: str) -> Settings:
         ),
         automation=_automation(top, project),
         prices=MappingProxyType(check.check_prices(top.table("prices"), PRICES)),
+        keep=_keep(top.table("keep")),
         digest=digest("settings", 1, text.encode()),
         document=document,
     )
@@ -278,6 +281,18 @@ def _automation(top: Section, project: Project) -> Automation:
         check.check_amount(section, key, money, project.currency)
     check.check_ref(section, rules.ref)
     return rules
+
+
+def _keep(section: Section) -> Keep:
+    default, wanted = Keep(), "a number and min, h, d or w, such as 30d"
+    keep = Keep(
+        generations=section.whole("generations", default.generations, least=1),
+        prod_generations=section.whole("prod_generations", default.prod_generations, least=2),
+        age_us=section.parsed("age", check.duration_us, wanted, default.age_us),
+        trash_us=section.parsed("trash", check.duration_us, wanted, default.trash_us),
+    )
+    section.finish()
+    return keep
 
 
 def _source(name: str, section: Section) -> Source:

@@ -19,6 +19,8 @@ from filiera.tomlread import Section, shown
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _WORD = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_/.-]{0,199}")
+_DURATION = re.compile(r"([0-9]{1,6})\s*(min|h|d|w)")
+_MINUTES = {"min": 1, "h": 60, "d": 1440, "w": 10080}
 NAME_FORM = "a letter, then letters, digits and _; lower case, at most 63; no word of Python"
 WORD_FORM = "lower case letters, digits, - and _; at most 63"
 
@@ -41,6 +43,21 @@ _NOT_IN: dict[str, tuple[FileFormat, ...]] = {
 }
 _LONGEST_NAME = 255  #: bytes of one part of a path. Source: limits.h, NAME_MAX
 _CALENDAR_PARTS = 6
+
+
+def duration_us(text: str) -> int:
+    """Microseconds of a length of time such as `30d`.
+
+    >>> duration_us("12h")
+    43200000000
+
+    Raises:
+        ValueError: it is none; months and years have no fixed length.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if match is None:
+        raise ValueError("it is no length of time")
+    return int(match[1]) * _MINUTES[match[2]] * 60_000_000
 
 
 def is_name(text: str) -> bool:

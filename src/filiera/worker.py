@@ -240,10 +240,11 @@ def _function(name: str) -> Callable[..., Any]:
 def _explain(error: BaseException, bundle: str | None, reads: Reads | None) -> dict[str, str]:
     """The error as data, with the line of the user's code that raised it."""
     from filiera.errors import FilieraError
+    from filiera.runner import notebook
 
     details = "".join(traceback.format_exception(error))[-LOG_BYTES:]
     frames = [f for f in traceback.extract_tb(error.__traceback__) if bundle and f.filename.startswith(bundle)]
-    place = f"{os.path.relpath(frames[-1].filename, bundle)}:{frames[-1].lineno}" if frames and bundle else ""
+    place = notebook.place(bundle, frames[-1].filename, frames[-1].lineno) if frames and bundle else ""
     if isinstance(error, FilieraError):
         parts = {"expected": error.expected, "found": error.found, "next": error.next}
         if error.code == "code.import_failed":

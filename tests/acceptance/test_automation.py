@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,7 +71,7 @@ def test_a_new_file_is_an_event_a_plan_a_run_and_a_page(served: tuple[Path, str]
     assert "96 rows read from 1 files" in page
     assert "train usage waits for a person" in page
     assert f'action="/v1/intents/{waiting[0]["number"]}/approve"' in page
-    assert '<a class="more" href="/events">' in ask(url)[2]
+    assert '<a href="/events">events</a>' in ask(url)[2]
 
 
 def test_a_person_approves_in_the_console_and_the_training_runs(served: tuple[Path, str]) -> None:
@@ -160,11 +164,6 @@ def test_drift_of_a_released_model_is_told_once(tmp_path: Path) -> None:
 
 
 def test_up_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
-    import os
-    import signal
-    import subprocess
-    import sys
-
     root = projects.make(tmp_path / "small")
     with (root / "filiera.toml").open("a") as file:
         file.write(AUTOMATION)

@@ -405,7 +405,7 @@ def test_A01_a_route_without_permission_stops_the_server() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["", "graph", "studies/usage"])
+@pytest.mark.parametrize("page", ["", "graph", "events", "studies/usage"])
 def test_the_console_draws_in_a_real_browser_without_a_blocked_request(
     served: tuple[Path, str], tmp_path: Path, page: str
 ) -> None:

@@ -24,6 +24,7 @@ DOORS: dict[str, set[str]] = {
         "dimensions/stamp.py",
         "dimensions/describe.py",
         "dimensions/shown.py",
+        "dimensions/runtimes.py",
     },
     "write_bytes": {"dimensions/bundle.py", "runner/package.py"},
     # Rows leave the lake through the Reader.

@@ -6,10 +6,11 @@ looking twice, or from two processes, gives one event.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from filiera.automation.backoff import retry_us
 from filiera.automation.drifting import Looked, drift_events
@@ -17,14 +18,19 @@ from filiera.automation.gitref import commit_of
 from filiera.automation.reconcile import behind, standing_failures
 from filiera.automation.target import Target
 from filiera.clock import rfc3339
+from filiera.collect.pattern import matches
 from filiera.core.event import Event, EventKind
-from filiera.dimensions.bundle import code_files
-from filiera.dimensions.closure import normalised_digest
+from filiera.digest import digest, digest_json
+from filiera.dimensions.bundle import code_files, collect_bundle, is_code
 from filiera.dimensions.context import Context, working_bundle
+from filiera.dimensions.declared import declarations
+from filiera.dimensions.shape import normalised_digest
 from filiera.dimensions.stamp import RACY_NS
 from filiera.dimensions.waiting import pending
 from filiera.errors import CodeError
 from filiera.ledger import environments, events
+
+Stamp = list[tuple[str, int, int]]  #: path, size and time of files
 
 
 @dataclass(slots=True)
@@ -32,7 +38,8 @@ class Memory:
     """What a process has looked at, so that it need not read it again. Events are the same without it."""
 
     drift: Looked = field(default_factory=dict)
-    code: tuple[list[list[int | str]], str] | None = None  #: sizes and times of the code files, and their digest
+    code: tuple[Stamp, str] | None = None  #: of the code and the files that it declares; their digest
+    declared: tuple[str, ...] = ()  #: paths and patterns of these files
 
 
 def look(context: Context, goals: Sequence[Target], memory: Memory) -> Iterator[Callable[[], Iterator[Event]]]:
@@ -70,28 +77,34 @@ def _code(context: Context, memory: Memory) -> Iterator[Event]:
     if rules.ref is not None:
         yield Event(source=f"git {rules.ref}", source_id=commit_of(root, rules.ref), kind=EventKind.CODE)
         return
-    stamp = _code_stamp(context)
+    stamp = _code_stamp(root, memory.declared)
     if memory.code is None or memory.code[0] != stamp:
-        memory.code = (stamp, _code_digest(context))
+        digest, memory.declared = _code_digest(context)
+        memory.code = (_code_stamp(root, memory.declared), digest)
     yield Event(source="code", source_id=memory.code[1], kind=EventKind.CODE)
-    if any(int(mtime_ns) > context.clock.now_us() * 1_000 - RACY_NS for _, _, mtime_ns in stamp):
+    if any(mtime_ns > context.clock.now_us() * 1_000 - RACY_NS for _, _, mtime_ns in memory.code[0]):
         memory.code = None  # it may change again within one tick of its clock
 
 
-def _code_stamp(context: Context) -> list[list[int | str]]:
-    found: list[list[int | str]] = []
-    for path in code_files(context.settings.root):
+def _code_stamp(root: Path, declared: Iterable[str]) -> Stamp:
+    found: Stamp = []
+    for path in (*code_files(root), *(path for pattern in declared for path in sorted(matches(root, pattern)))):
         with suppress(FileNotFoundError):
             stat = path.stat()
-            found.append([str(path), stat.st_size, stat.st_mtime_ns])
+            found.append((str(path), stat.st_size, stat.st_mtime_ns))
     return found
 
 
-def _code_digest(context: Context) -> str:
+def _code_digest(context: Context) -> tuple[str, tuple[str, ...]]:
+    """Digest of what the code means and of the files that it declares, and what it declares."""
+    root, declared = context.settings.root, tuple[str, ...]()
     try:
-        return normalised_digest(context.settings.root)
-    except CodeError:  # no Python yet, and told when the plan is made
-        return working_bundle(context.settings).digest
+        declared = tuple(declarations(root, code_files(root)).files)
+        beside = [[name, digest("declared", 1, content)] for name, content in working_bundle(context.settings).files
+                  if not is_code(name)]  # fmt: skip
+        return digest_json("watched", 1, [normalised_digest(root), beside]), declared
+    except CodeError:  # no Python yet, or a file that is not there yet: told when the plan is made
+        return collect_bundle(root).digest, declared
 
 
 def _ticks(context: Context) -> Iterator[Event]:

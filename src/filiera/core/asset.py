@@ -121,6 +121,7 @@ class Model:
     seed: int
     code: Code
     order: str = "fixed"  #: of trials, "fixed" or "free"; not part of the study's identity
+    tolerance: float | None = None  #: relative, of the score of a repeated fit; None = it repeats bit by bit
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -86,6 +86,7 @@ def _model(model: Model) -> dict[str, Any]:
         "score": model.score,
         "seed": model.seed,
         "order": model.order,
+        "tolerance": model.tolerance,
         "code": _code(model.code),
     }
 
@@ -104,5 +105,6 @@ def _read_model(value: Mapping[str, Any]) -> Model:
         score=value["score"],
         seed=value["seed"],
         order=value.get("order", "fixed"),
+        tolerance=value.get("tolerance"),
         code=Code(**value["code"]),
     )

@@ -67,3 +67,4 @@ class Study:
     key: str
     created_us: int
     workers: int  #: lag of the proposals in fixed order; stored, so that a resumed study proposes the same
+    snapshot: str | None = None  #: of its rows, when it began; kept while it is in progress

@@ -32,7 +32,7 @@ from filiera.dimensions.ingest import ingest_source
 from filiera.dimensions.plan import consider, known_inputs, priced
 from filiera.dimensions.training import train_model
 from filiera.errors import ConflictError, FilieraError
-from filiera.ledger import environments, snapshots, traces
+from filiera.ledger import environments, removals, snapshots, traces
 from filiera.ledger.forecasts import record as record_forecasts
 from filiera.ledger.journal import Tx
 
@@ -191,7 +191,7 @@ def apply(
         (step,) = consider([asset], definitions.graph, facts, blocked)
         if step.action in (Action.REUSE, Action.RESTORE) and not step.detail:  # a study that may continue does
             continue
-        _keep_bundle(context, definitions)
+        keep_bundle(context, definitions)
         step = priced(step, definitions.graph, facts)
         item, error = _take(context, definitions, facts, asset, step, run_id, trials)
         failure = failure or error
@@ -267,11 +267,11 @@ def _take(
     return item, None
 
 
-def _keep_bundle(context: Context, definitions: Definitions) -> None:
+def keep_bundle(context: Context, definitions: Definitions) -> None:
     """Store the code before it runs, so that every trace can be made again from what the ledger has."""
     digest = definitions.bundle.digest
     with context.ledger.reading() as connection:
-        if environments.get_bundle(connection, digest) is not None:
+        if environments.get_bundle(connection, digest) is not None and not removals.is_gone(connection, digest):
             return
     record = context.lake.objects.put(definitions.bundle.pack())
     with context.ledger.commit(actor=context.principal, action="bundle.keep", object=digest) as tx:
@@ -355,7 +355,7 @@ def _advance(
     assets, fresh = _target(context, definitions, facts)
     if before is not None and _stands(before, assets, fresh, definitions):
         return before.number
-    _keep_bundle(context, definitions)
+    keep_bundle(context, definitions)
     with context.ledger.commit(actor=context.principal, action=f"environment.{kind}", object=environment) as tx:
         for name in fresh:
             assets[name] = _source_trace(context, tx, name, cause["run"])

@@ -16,10 +16,11 @@ from functools import cached_property
 from pathlib import Path
 
 from filiera.digest import digest_json
+from filiera.dimensions.notebooks import with_notebooks
 from filiera.errors import IntegrityError, UsageError
 
-#: Files that belong to the code: modules, compiled extensions, and the lock that says which libraries they need.
-SUFFIXES = frozenset({".py", ".so", ".pyd"})
+#: Files that may belong to the code: modules, compiled extensions, notebooks; and the lock of the libraries.
+SUFFIXES = frozenset({".py", ".so", ".pyd", ".ipynb"})
 LOCKS = frozenset({"uv.lock", "pylock.toml", "requirements.txt", "poetry.lock", "pdm.lock"})
 MAX_BYTES = 64 << 20
 MAX_DECLARED_BYTES = 256 << 20
@@ -72,11 +73,12 @@ class Bundle:
 
 
 def collect_bundle(root: Path, declared: Iterable[Path] = ()) -> Bundle:
-    """Read the code below `root`, and the files that it declares.
+    """Read the code below `root`, and the files that it declares; a notebook that is code becomes a module.
 
     Raises:
         UsageError: more than 64 MiB of code, which is nearly always data or a virtual environment by mistake; or more
             than 256 MiB of declared files.
+        CodeError: there are both a pipeline.py and a pipeline.ipynb, or a notebook cannot be a module.
     """
     code = list(code_files(root))
     beside = sorted(set(declared) - set(code))
@@ -87,7 +89,8 @@ def collect_bundle(root: Path, declared: Iterable[Path] = ()) -> Bundle:
             expected=f"at most {MAX_DECLARED_BYTES >> 20} MiB, since every version of the code is kept with its files",
             next="make the large one a source",
         )
-    total = sum(path.stat().st_size for path in code)
+    contents = with_notebooks({path.relative_to(root).as_posix(): path.read_bytes() for path in code})
+    total = sum(len(content) for content in contents.values())
     if total > MAX_BYTES:
         raise UsageError(
             "code.too_large",
@@ -95,7 +98,8 @@ def collect_bundle(root: Path, declared: Iterable[Path] = ()) -> Bundle:
             expected=f"at most {MAX_BYTES >> 20} MiB",
             next="move data and environments out of the project folder or into a folder whose name starts with a dot",
         )
-    return _bundle(tuple(sorted((path.relative_to(root).as_posix(), path.read_bytes()) for path in (*code, *beside))))
+    contents |= {path.relative_to(root).as_posix(): path.read_bytes() for path in beside}
+    return _bundle(tuple(sorted(contents.items())))
 
 
 def open_bundle(payload: bytes, digest: str) -> Bundle:
@@ -126,12 +130,17 @@ def make_bundle(files: Iterable[tuple[str, bytes]]) -> Bundle:
 
 
 def code_files(root: Path) -> Iterator[Path]:
-    """Code files below `root` in path order; hidden folders, caches and virtual environments are left out."""
+    """Files below `root` that may be code, in path order, without hidden folders, caches and environments."""
     found: list[Path] = []
     for folder, names, files in os.walk(root):
         names[:] = [name for name in names if not _skipped(Path(folder) / name)]
-        found += [Path(folder) / name for name in files if Path(name).suffix in SUFFIXES or name in LOCKS]
+        found += [Path(folder) / name for name in files if is_code(name)]
     yield from sorted(found, key=lambda path: path.relative_to(root).as_posix())
+
+
+def is_code(name: str) -> bool:
+    """Whether a file of a bundle is code by its name, and not a file that the code declares."""
+    return Path(name).suffix in SUFFIXES or Path(name).name in LOCKS
 
 
 def _skipped(folder: Path) -> bool:

@@ -49,8 +49,8 @@ class _Part:
 
 
 @dataclass(slots=True)
-class _Run:
-    """What the parts of one computation have in common."""
+class Run:
+    """What the parts of one computation have in common, and what they took."""
 
     table: Table
     key: tuple[str, ...]
@@ -115,7 +115,7 @@ def compute_table(
 
 
 def _slices(
-    context: Context, definitions: Definitions, run: _Run, spans: list[Span], parent: Snapshot | None
+    context: Context, definitions: Definitions, run: Run, spans: list[Span], parent: Snapshot | None
 ) -> tuple[str | None, list[tuple[int | None, int | None, pa.Table]]]:
     """The time column and the rows of each span, in the types of the rows that stay.
 
@@ -123,7 +123,7 @@ def _slices(
         _OtherTypesError: they do not fit beside the rows that stay; without those they may.
     """
     context.progress.start(run.table.name, len(spans), f"{len(spans)} parts")
-    found = _compute_spans(context, definitions, run, spans)
+    found = compute_spans(context, definitions, run, spans)
     time = next((part.time for part in found if part.time is not None), None)
     stays = parent is not None and parent.rows > 0
     before = {field.name: field.type for field in arrow_schema(parent)} if parent and stays else None
@@ -137,14 +137,14 @@ def _slices(
 def _check_parts(
     context: Context,
     definitions: Definitions,
-    run: _Run,
+    run: Run,
     time: str,
     rows: Sequence[tuple[int | None, int | None, pa.Table]],
 ) -> None:
     """A new definition is checked once: some days computed alone must come out as within their part."""
     parts = [(low, high, table) for low, high, table in rows if low is not None and high is not None]
     sampled = sample_days([(low, high) for low, high, _ in parts])
-    for part in _compute_spans(context, definitions, run, list(sampled)):
+    for part in compute_spans(context, definitions, run, list(sampled)):
         day = part.span[0]
         assert day is not None, "a sampled day has bounds"
         together = next(table for low, high, table in parts if low <= day < high)
@@ -153,18 +153,24 @@ def _check_parts(
         refuse_difference(run.table.name, day, time, together, alone)
 
 
-def _begin(context: Context, facts: LedgerFacts, table: Table) -> _Run:
-    inputs, models = {}, {}
+def _begin(context: Context, facts: LedgerFacts, table: Table) -> Run:
+    inputs: dict[str, Snapshot] = {}
+    models: dict[str, ModelVersion] = {}
     for port in table.inputs:
         snapshot = facts.snapshot(port.asset)
         if port.frame is Frame.MODEL:
             models[port.asset] = _standing_version(context, facts, port.asset)
         elif snapshot is not None:
             inputs[port.asset] = snapshot
+    return start_run(table, inputs, models)
+
+
+def start_run(table: Table, inputs: Mapping[str, Snapshot], models: Mapping[str, ModelVersion]) -> Run:
+    """A computation of a table from these snapshots and model versions, by asset in the order of its parameters."""
     first = next(iter(inputs.values()), None)
     key = table.key or (first.key if first else ())
     reach = lookback_days(table.lookback_us) * US_PER_DAY
-    return _Run(table, tuple(key), first.time if first else None, inputs, models, reach)
+    return Run(table, tuple(key), first.time if first else None, dict(inputs), dict(models), reach)
 
 
 def _spans(parts: Mapping[str, str] | None, base: Trace | None) -> list[Span]:
@@ -175,7 +181,7 @@ def _spans(parts: Mapping[str, str] | None, base: Trace | None) -> list[Span]:
     return found
 
 
-def _compute_spans(context: Context, definitions: Definitions, run: _Run, spans: list[Span]) -> list[_Part]:
+def compute_spans(context: Context, definitions: Definitions, run: Run, spans: list[Span]) -> list[_Part]:
     """Run each part in a child; inputs are handed over as sealed memory and given back when the part is done."""
     engine, waiting = context.engine, list(enumerate(spans))
     running: dict[str, tuple[int, Span, Task]] = {}
@@ -199,7 +205,7 @@ def _compute_spans(context: Context, definitions: Definitions, run: _Run, spans:
     return [found[number] for number in sorted(found)]
 
 
-def _part(run: _Run, span: Span, result: Result) -> _Part:
+def _part(run: Run, span: Span, result: Result) -> _Part:
     raise_failure(result, f"table {run.table.name}")
     run.seconds += result.seconds
     run.cpu_seconds += result.cpu_seconds
@@ -212,7 +218,7 @@ def _close(buffers: Iterable[SharedBuffer]) -> None:
         buffer.close()
 
 
-def _task(context: Context, definitions: Definitions, run: _Run, number: int, span: Span) -> Task:
+def _task(context: Context, definitions: Definitions, run: Run, number: int, span: Span) -> Task:
     low, high = span
     buffers, ports = [], []
     for port in run.table.inputs:
@@ -273,7 +279,7 @@ def _rows(result: Result) -> pa.Table:
     return table
 
 
-def _inherited(run: _Run) -> tuple[dict[str, str], dict[str, str | None]]:
+def _inherited(run: Run) -> tuple[dict[str, str], dict[str, str | None]]:
     """A column that keeps its name keeps its class and its unit."""
     classes: dict[str, str] = {}
     units: dict[str, str | None] = {}
@@ -289,7 +295,7 @@ def _inherited(run: _Run) -> tuple[dict[str, str], dict[str, str | None]]:
 def _trace_maker(
     context: Context,
     definitions: Definitions,
-    run: _Run,
+    run: Run,
     key: str,
     semantics: Mapping[str, str],
     parts: Mapping[str, str] | None,

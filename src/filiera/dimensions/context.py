@@ -99,9 +99,14 @@ class Definitions:
 
 def working_bundle(settings: Settings) -> Bundle:
     """The code as it stands in the folder, and the files that it declares."""
-    patterns = declarations(settings.root, code_files(settings.root)).files
-    files = declared_files(settings.root, patterns).values()
-    return collect_bundle(settings.root, [path for fitting in files for path in fitting])
+    return code_bundle(settings.root)
+
+
+def code_bundle(root: Path) -> Bundle:
+    """The code below a folder, and the files that it declares."""
+    patterns = declarations(root, code_files(root)).files
+    files = declared_files(root, patterns).values()
+    return collect_bundle(root, [path for fitting in files for path in fitting])
 
 
 def scope_of(context: Context, asset: Table | Model) -> Scope:
@@ -109,6 +114,6 @@ def scope_of(context: Context, asset: Table | Model) -> Scope:
     manifest = asset.code.manifest
     return Scope(
         asset=asset.name,
-        modules=frozenset(manifest.get("effects", {})),
+        modules=frozenset(manifest.get("modules", ())),
         variables=context.values(manifest.get("declared_variables", {})),
     )

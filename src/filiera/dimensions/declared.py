@@ -15,7 +15,9 @@ from pathlib import Path, PurePosixPath
 
 from filiera.collect.pattern import matches
 from filiera.dimensions.modules import Module
+from filiera.dimensions.notebooks import PIPELINE
 from filiera.errors import CodeError, nearest
+from filiera.runner.notebook import to_module
 
 WORDS = ("files", "variables")
 UNSET = "unset"  #: stands for the digest of a variable that has no value
@@ -42,7 +44,7 @@ def declarations(root: Path, code: Iterable[Path]) -> Declared:
     """
     found: dict[str, dict[str, str]] = {word: {} for word in WORDS}
     for path in code:
-        content = path.read_bytes() if path.suffix == ".py" else b""
+        content = _source(path, path.relative_to(root).as_posix())
         if b"files" in content or b"variables" in content:
             for word, text, where in _declared_in(content, path.relative_to(root).as_posix()):
                 (_check_file if word == "files" else _check_variable)(text, where)
@@ -50,12 +52,17 @@ def declarations(root: Path, code: Iterable[Path]) -> Declared:
     return Declared(**found)
 
 
+def _source(path: Path, name: str) -> bytes:
+    if name == PIPELINE:
+        return to_module(path.read_bytes(), name)
+    return path.read_bytes() if path.suffix == ".py" else b""
+
+
 def _declared_in(content: bytes, name: str) -> Iterator[tuple[str, str, str]]:
     try:
-        source = content.decode()
-        module = Module.parse(name, source, package=name.endswith("__init__.py"), path=name)
-        tree = ast.parse(source, name)
-    except (SyntaxError, UnicodeDecodeError):
+        module = Module.parse(name, content, package=name.endswith("__init__.py"), path=name)
+        tree = ast.parse(content, name)
+    except CodeError:
         return  # the describe step tells it, with its line
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and any(k.arg in WORDS for k in node.keywords) and module.is_own(node):

@@ -16,41 +16,46 @@ from typing import Any
 from filiera.core.asset_json import graph_from_json
 from filiera.digest import digest_json
 from filiera.dimensions.bundle import Bundle, code_files
-from filiera.dimensions.closure import AUTHORING, normalised_digest
 from filiera.dimensions.context import Context, Definitions
 from filiera.dimensions.declared import declarations, declared_files
+from filiera.dimensions.libraries import path_dependencies
+from filiera.dimensions.project import AUTHORING
+from filiera.dimensions.shape import normalised_digest
 from filiera.engine.failure import raise_failure
 from filiera.engine.task import Scope, Task
 
 DESCRIBE = "filiera.runner.describe:describe"
-VERSION = 2
+VERSION = 3
 
 
-def describe(context: Context, bundle: Bundle) -> Definitions:
+def describe(
+    context: Context, bundle: Bundle, *, folder: Path | None = None, sources: Mapping[str, Any] | None = None
+) -> Definitions:
     """The graph of a bundle.
+
+    Args:
+        context: the open project.
+        bundle: the code.
+        folder: where to unpack it, and nothing remembered is used; None = where bundles are kept.
+        sources: key, time and device of each source; None = as they are declared now.
 
     Raises:
         CodeError: the pipeline cannot be imported, or a definition is wrong; with file and line.
     """
-    root = context.unpack(bundle)
-    sources = {
-        name: {
-            "key": list(source.contract.key),
-            "time": source.contract.time,
-            "device": source.contract.device,
-            "columns": [column.name for column in source.contract.columns],
-        }
-        for name, source in context.settings.sources.items()
-    }
+    root = bundle.unpack(folder) if folder else context.unpack(bundle)
+    if sources is None:
+        sources = {name: source_facts(source.contract.to_json()) for name, source in context.settings.sources.items()}
     stated = declarations(root, code_files(root))
     names = sorted(stated.variables)
     arguments = {
-        "sources": sources,
+        "sources": dict(sources),
         "files": {
             pattern: _contents(bundle, root, paths) for pattern, paths in declared_files(root, stated.files).items()
         },
         "variables": {name: context.variable_digest(name) for name in names},
     }
+    if folder is not None:
+        return Definitions(graph_from_json(_ask(context, root, arguments, names)), bundle, root)
     cache = context.settings.state / "cache" / f"graph-{_key(context, root, arguments)[-32:]}.json"
     graph = _recall(cache)
     if graph is None:
@@ -62,6 +67,12 @@ def describe(context: Context, bundle: Bundle) -> Definitions:
 def _contents(bundle: Bundle, root: Path, paths: Sequence[Path]) -> dict[str, str]:
     names = [path.relative_to(root).as_posix() for path in paths]
     return {name: bundle.contents[name] for name in names}
+
+
+def source_facts(contract: Mapping[str, Any]) -> dict[str, Any]:
+    """What a description needs of a source's contract."""
+    facts = {word: contract[word] for word in ("key", "time", "device")}
+    return facts | {"columns": [column["name"] for column in contract["columns"]]}
 
 
 def _key(context: Context, root: Path, arguments: Mapping[str, Any]) -> str:
@@ -81,9 +92,11 @@ def _key(context: Context, root: Path, arguments: Mapping[str, Any]) -> str:
 
 
 def _installation(python: Path) -> list[str]:
-    """Changes whenever something is installed or removed beside this interpreter."""
+    """Changes whenever something is installed or removed beside this interpreter, or its path dependencies change."""
     folders = sorted((python.parent.parent / "lib").glob("python3*/site-packages"))
-    return [f"{folder.name}:{folder.stat().st_mtime_ns}" for folder in folders] + [sys.version]
+    changed = [f"{folder.name}:{folder.stat().st_mtime_ns}" for folder in folders]
+    sources = [path for folder in folders for place in path_dependencies(folder) for path in code_files(place)]
+    return [*changed, *(f"{path}:{path.stat().st_mtime_ns}" for path in sources), sys.version]
 
 
 def _ask(context: Context, root: Path, arguments: Mapping[str, Any], variables: Sequence[str]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ NOTHING = "{}"  #: JSON of no reads
 
 def undeclared(asset: Table | Model, reads: Mapping[str, str]) -> dict[str, str]:
     """Those of the reads that are neither the code of an asset nor files that it declares."""
-    modules, files = asset.code.manifest.get("effects", {}), asset.code.manifest.get("files", {})
+    modules, files = asset.code.manifest.get("modules", ()), asset.code.manifest.get("files", {})
     return {name: content for name, content in reads.items() if module_of(name) not in modules and name not in files}
 
 

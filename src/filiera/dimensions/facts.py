@@ -81,16 +81,8 @@ class LedgerFacts:
             return None
         place = (snapshot.id, tuple(columns) if columns is not None else None)
         if place not in self._semantics:
-            self._semantics[place] = self._seen(snapshot, columns)
+            self._semantics[place] = seen_digest(self._context, snapshot, columns)
         return self._semantics[place]
-
-    def _seen(self, snapshot: Snapshot, columns: Sequence[str] | None) -> str:
-        wanted = list(columns) if columns is not None else list(snapshot.columns)
-        hidden = self._context.reader.hidden(snapshot, wanted)
-        if columns is None and not hidden:
-            return snapshot.semantic
-        seen = self._context.lake.totals(snapshot).digest(snapshot.schema, [n for n in wanted if n not in hidden])
-        return digest_json("masked", 1, {"seen": seen, "masked": sorted(hidden)}) if hidden else seen
 
     def layout(self, asset: str) -> tuple[tuple[str, ...], str | None]:
         """Key and time column."""
@@ -291,3 +283,13 @@ class LedgerFacts:
             return {}
         with self._context.ledger.reading() as connection:
             return {mark.asset: mark for mark in traces.marks(connection, self._head.assets.values())}
+
+
+def seen_digest(context: Context, snapshot: Snapshot, columns: Sequence[str] | None) -> str:
+    """Digest of what a reader of these columns of a snapshot sees now; None = all of them."""
+    wanted = list(columns) if columns is not None else list(snapshot.columns)
+    hidden = context.reader.hidden(snapshot, wanted)
+    if columns is None and not hidden:
+        return snapshot.semantic
+    seen = context.lake.totals(snapshot).digest(snapshot.schema, [n for n in wanted if n not in hidden])
+    return digest_json("masked", 1, {"seen": seen, "masked": sorted(hidden)}) if hidden else seen

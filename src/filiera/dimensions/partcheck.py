@@ -45,7 +45,7 @@ def refuse_difference(name: str, low_us: int, time: str, together: pa.Table, alo
         pc.less(together.column(time), pa.scalar(low_us + US_PER_DAY, together.schema.field(time).type)),
     )
     expected = together.filter(inside)
-    column = _first_difference(expected, alone)
+    column = first_difference(expected, alone)
     if column is None:
         return
     raise WorkError(
@@ -57,7 +57,8 @@ def refuse_difference(name: str, low_us: int, time: str, together: pa.Table, alo
     )
 
 
-def _first_difference(expected: pa.Table, found: pa.Table) -> str | None:
+def first_difference(expected: pa.Table, found: pa.Table) -> str | None:
+    """What two tables of one order differ in, but for the rounding of sums; None where they agree."""
     if expected.num_rows != found.num_rows:
         return "the number of rows"
     for name in expected.column_names:

@@ -133,8 +133,15 @@ def _path(root: Path, environment: str) -> Path:
 
 
 def library_folders(python: Path) -> list[str]:
-    """Where an interpreter's libraries lie; a folder's time changes when something is installed or removed there."""
-    return [str(folder) for folder in (python.parent.parent / "lib").glob("python3*/site-packages")]
+    """Where an interpreter's libraries lie; a folder's time changes when something is installed or removed there.
+
+    Of packages that are installed from a folder, also their code and the folders it lies in.
+    """
+    from filiera.dimensions.libraries import path_dependencies
+
+    folders = list((python.parent.parent / "lib").glob("python3*/site-packages"))
+    sources = [path for folder in folders for place in path_dependencies(folder) for path in code_files(place)]
+    return sorted({str(path) for path in (*folders, *sources, *(path.parent for path in sources))})
 
 
 def _state(root: Path, patterns: Iterable[str], libraries: Iterable[str]) -> dict[str, Any]:

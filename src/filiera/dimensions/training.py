@@ -28,7 +28,7 @@ from filiera.dimensions.study_limits import check_worth, study_budget
 from filiera.engine.memory import SharedBuffer
 from filiera.engine.reads import united
 from filiera.errors import GateError, WorkError
-from filiera.ledger import environments, studies, traces
+from filiera.ledger import environments, removals, studies, traces
 from filiera.ledger.journal import Ledger, Tx
 from filiera.runner.matrix import Matrix, Window
 from filiera.train import worth
@@ -214,7 +214,7 @@ def _begin(
     semantics: Mapping[str, str],
     run_id: str,
 ) -> _Work:
-    study = _open_study(context, training.model, key)
+    study = _open_study(context, training, key)
     with context.ledger.reading() as connection:
         known, report = studies.list_trials(connection, study.id), studies.get_report(connection, study.id)
     return _Work(
@@ -232,13 +232,17 @@ def _begin(
     )
 
 
-def _open_study(context: Context, model: Model, key: str) -> Study:
+def _open_study(context: Context, training: Training, key: str) -> Study:
+    model = training.model
     with context.ledger.reading() as connection:
         found = studies.find_study(connection, model.name, key)
     if found is not None:
         return found
     with context.ledger.commit(actor=context.principal, action="study.begin", object=model.name) as tx:
-        study = Study(id=tx.new_id("std"), model=model.name, key=key, created_us=tx.now_us, workers=context.workers)
+        study = Study(
+            id=tx.new_id("std"), model=model.name, key=key, created_us=tx.now_us, workers=context.workers,
+            snapshot=training.snapshot.id,
+        )  # fmt: skip
         studies.create_study(tx, study)
     return study
 
@@ -379,7 +383,8 @@ def _kept(work: _Work, outcome: StudyOutcome) -> tuple[Trace, ModelVersion] | No
         made = (v for v in studies.list_versions(connection, work.model.name) if v.study == work.study.id)
         version = next(made, None)
         trace = traces.of_output(connection, version.id) if version else None
-    if version is None or trace is None or _plain(version.settings) != _plain(outcome.winner.settings):
+        gone = version is not None and removals.is_gone(connection, version.id)
+    if version is None or trace is None or gone or _plain(version.settings) != _plain(outcome.winner.settings):
         return None
     return trace, version
 

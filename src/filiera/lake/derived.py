@@ -149,7 +149,7 @@ def _table_schema(
     return tuple(
         {
             "name": field.name,
-            "type": _type_word(field.type),
+            "type": type_word(field.type),
             "unit": units.get(field.name),
             "class": classes.get(field.name, OPEN),
         }
@@ -157,7 +157,8 @@ def _table_schema(
     )
 
 
-def _type_word(kind: pa.DataType) -> str:
+def type_word(kind: pa.DataType) -> str:
+    """The type of a column as snapshots record it."""
     if pa.types.is_timestamp(kind):
         return "time"
     if pa.types.is_dictionary(kind):

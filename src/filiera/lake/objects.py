@@ -17,8 +17,9 @@ from typing import Protocol
 import pyarrow as pa
 
 from filiera.core.snapshot import ObjectRecord
-from filiera.errors import IntegrityError, NoSpaceError, UnavailableError
+from filiera.errors import IntegrityError, NoSpaceError, NotFoundError, UnavailableError
 from filiera.lake import seal
+from filiera.lake.trash import Trash
 
 #: Of tables that were written within `keeping`; more is opened again from its file.
 KEPT_BYTES = 256 << 20
@@ -44,6 +45,7 @@ class LocalObjects:
         self._root = root
         self._keys = keys
         self._kept: dict[str, pa.Table] | None = None  #: oldest first
+        self.trash = Trash(root, root.parent / "trash")
 
     @contextmanager
     def keeping(self) -> Iterator[None]:
@@ -81,6 +83,7 @@ class LocalObjects:
 
         Raises:
             IntegrityError: the object is missing or a bit differs from what was put.
+            NotFoundError: it was freed and can be put back.
         """
         return seal.open_bytes(self._read(record), self._key(record), record.object_id)
 
@@ -104,6 +107,11 @@ class LocalObjects:
         for record in records:
             self._path(record.object_id).unlink(missing_ok=True)
 
+    def orphans(self, known: set[str], older_than_s: float, now_s: float) -> list[tuple[str, int]]:
+        """Objects that no ledger row names and that are too old to be of a running writer, with their sizes."""
+        files = ((path.name, path.stat()) for path in sorted(self._root.glob("*/[!.]*")) if path.name not in known)
+        return [(name, stat.st_size) for name, stat in files if now_s - stat.st_mtime > older_than_s]
+
     def sweep(self, known: set[str], older_than_s: float, now_s: float) -> int:
         """Remove files that no ledger row names and that are too old to be of a running writer; gives their number."""
         count = 0
@@ -123,6 +131,12 @@ class LocalObjects:
         try:
             sealed = self._path(record.object_id).read_bytes()
         except FileNotFoundError as error:
+            if self.trash.holds(record.object_id):
+                raise NotFoundError(
+                    "object.freed",
+                    f"object {record.object_id} was freed: nothing reached it",
+                    next="`filiera gc --restore` puts it back",
+                ) from error
             raise IntegrityError(
                 "object.missing",
                 f"object {record.object_id} is missing",

@@ -18,15 +18,16 @@ from filiera.lake.append import Append, Ingested
 from filiera.lake.compact import Compaction
 from filiera.lake.derived import Derived
 from filiera.lake.objects import LocalObjects
+from filiera.lake.readers import Readers
 from filiera.lake.rows import read_rows
 from filiera.lake.semantic import Leaves, Totals, merge
 from filiera.lake.store import Store, schema_of
+from filiera.ledger import removals, sources
 from filiera.ledger import snapshots as stored
-from filiera.ledger import sources
 from filiera.ledger.journal import Ledger, Tx
 from filiera.ledger.named import object_ids
 
-__all__ = ["Ingested", "Lake", "from_ipc", "schema_of"]
+__all__ = ["Ingested", "Lake", "freed", "from_ipc", "schema_of"]
 
 
 class Lake:
@@ -36,6 +37,7 @@ class Lake:
         self.ledger = ledger
         self.objects = objects
         self._store = Store(ledger, objects)
+        self.readers = Readers(ledger.path.parent / "readers")
 
     # ---- reading what is there
 
@@ -83,14 +85,21 @@ class Lake:
         high_us: int | None = None,
         unsorted_by: Collection[str] = (),
     ) -> pa.Table:
-        """Rows sorted by (time, key). Only the Reader of `lake.access` hands them on."""
-        with self.ledger.reading() as connection:
-            batches = stored.visible(
-                connection, snapshot.table, snapshot.number,
-                min_us=low_us, max_us=None if high_us is None else high_us - 1,
-            )  # fmt: skip
-        files = [batch.files for batch in batches]
-        return read_rows(self.objects, snapshot, files, columns, low_us, high_us, unsorted_by)
+        """Rows sorted by (time, key). Only the Reader of `lake.access` hands them on.
+
+        Raises:
+            NotFoundError: the snapshot was freed.
+        """
+        with self.readers.reading(snapshot.table):
+            with self.ledger.reading() as connection:
+                if removals.is_gone(connection, snapshot.id):
+                    raise freed(f"snapshot {snapshot.table}@{snapshot.number}")
+                batches = stored.visible(
+                    connection, snapshot.table, snapshot.number,
+                    min_us=low_us, max_us=None if high_us is None else high_us - 1,
+                )  # fmt: skip
+            files = [batch.files for batch in batches]
+            return read_rows(self.objects, snapshot, files, columns, low_us, high_us, unsorted_by)
 
     # ---- writing
 
@@ -161,6 +170,15 @@ class Lake:
         with self.ledger.reading() as connection:
             known = object_ids(connection)
         return self.objects.sweep(known, older_than_s, self.ledger.clock.now_us() / 1e6)
+
+
+def freed(what: str) -> NotFoundError:
+    """The error of a snapshot, a version or a bundle that nothing reached."""
+    return NotFoundError(
+        "lake.freed",
+        f"{what} was freed: no environment, hold or release reached it",
+        next="`filiera gc --restore` puts back what is in the trash; else `filiera apply` computes it again",
+    )
 
 
 def from_ipc(raw: bytes) -> pa.Table:

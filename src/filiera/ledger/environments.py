@@ -11,8 +11,10 @@ import sqlalchemy as sa
 from filiera.core.generation import Generation
 from filiera.core.snapshot import ObjectRecord
 from filiera.errors import ConflictError
+from filiera.ledger import removals
 from filiera.ledger import tables as t
 from filiera.ledger.journal import Tx, as_json
+from filiera.ledger.removals import Removal
 
 
 def head(connection: sa.Connection, environment: str) -> Generation | None:
@@ -60,21 +62,28 @@ def advance(tx: Tx, generation: Generation, expected: int) -> None:
 
 
 def put_bundle(tx: Tx, digest: str, record: ObjectRecord) -> None:
-    """Remember where a source bundle lies, once."""
-    if get_bundle(tx.connection, digest) is None:
+    """Remember where a source bundle lies, once; again when it was freed."""
+    known, freed = get_bundle(tx.connection, digest), removals.is_gone(tx.connection, digest)
+    if freed:
+        removals.record(tx, [Removal("output", digest, removals.RESTORED, "", "stored again", 0)])
+    if known is None or freed:
         values = {"digest": digest, "object": as_json(record.to_json()), "created_us": tx.now_us}
         tx.connection.execute(sa.insert(t.bundle).values(values))
 
 
 def get_bundle(connection: sa.Connection, digest: str) -> ObjectRecord | None:
-    """Where a source bundle lies."""
-    text = connection.execute(sa.select(t.bundle.c.object).where(t.bundle.c.digest == digest)).scalar()
+    """Where a source bundle lies, or lay until it was freed."""
+    query = sa.select(t.bundle.c.object).where(t.bundle.c.digest == digest).order_by(t.bundle.c.serial.desc()).limit(1)
+    text = connection.execute(query).scalar()
     return ObjectRecord(**json.loads(text)) if text else None
 
 
-def accepted_rules(connection: sa.Connection) -> dict[str, Any] | None:
-    """The rules that gates read; None before the first were accepted."""
-    text = connection.execute(sa.select(t.rule.c.body).order_by(t.rule.c.serial.desc()).limit(1)).scalar()
+def accepted_rules(connection: sa.Connection, *, before_us: int | None = None) -> dict[str, Any] | None:
+    """The rules that gates read, or those that held at a time; None before the first were accepted."""
+    query = sa.select(t.rule.c.body).order_by(t.rule.c.serial.desc()).limit(1)
+    if before_us is not None:
+        query = query.where(t.rule.c.created_us <= before_us)
+    text = connection.execute(query).scalar()
     return json.loads(text) if text else None
 
 

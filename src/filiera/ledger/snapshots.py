@@ -124,6 +124,13 @@ def visible(
     return [_batch(row) for row in connection.execute(query.order_by(c.serial)).mappings()]
 
 
+def written_bounds(connection: sa.Connection, table: str) -> dict[str, tuple[int, int]]:
+    """The range that each batch of a table was written for, before anything was cut out of it."""
+    c = t.batch_file.c
+    query = sa.select(c.batch, c.low_us, c.high_us).where(c.asset == table).order_by(c.serial.desc())
+    return {batch: (low, high) for batch, low, high in connection.execute(query)}
+
+
 def object_ids(connection: sa.Connection) -> Iterable[str]:
     """Every object that some snapshot of a table refers to."""
     for parts, sidecar in connection.execute(sa.select(t.batch_file.c.parts, t.batch_file.c.sidecar)):

@@ -24,6 +24,7 @@ def create_study(tx: Tx, study: Study) -> None:
             model=study.model,
             key=study.key,
             workers=study.workers,
+            snapshot=study.snapshot,
             report="{}",
             created_us=study.created_us,
         )
@@ -160,7 +161,7 @@ def get_version(connection: sa.Connection, version_id: str) -> ModelVersion | No
 
 
 def _study(row: Mapping[Any, Any]) -> Study:
-    return Study(id=row["id"], model=row["model"], key=row["key"], created_us=row["created_us"], workers=row["workers"])
+    return Study(**{name: row[name] for name in Study.__dataclass_fields__})
 
 
 def _trial(row: Mapping[Any, Any]) -> Trial:

@@ -20,6 +20,8 @@ _KINDS = {
     "decision.outcome": ("planned", "waits", "skipped"),
     "intent.state": ("pending", "waiting", "running", "done", "failed", "stale", "replaced"),
     "generation.kind": ("apply", "follow", "release", "rollback", "branch", "delete"),
+    "removal.kind": ("object", "output"),
+    "removal.event": ("freed", "restored", "deleted"),
 }
 
 
@@ -209,6 +211,7 @@ study = sa.Table(
     _text("model"),
     _text("key"),
     _whole("workers"),
+    _text("snapshot", null=True),  # of its rows, when it began
     _text("report"),
     _whole("created_us"),
     sa.UniqueConstraint("model", "key"),
@@ -250,7 +253,47 @@ model_version = sa.Table(
     sa.UniqueConstraint("name", "number"),
 )
 
-bundle = sa.Table("bundle", metadata, _text("digest", key=True), _text("object"), _whole("created_us"))
+#: A bundle that was freed and is needed again gets another row; the newest counts.
+bundle = sa.Table(
+    "bundle",
+    metadata,
+    _serial(),
+    _text("digest"),
+    _text("object"),
+    _whole("created_us"),
+    sa.Index("bundle_digest", "digest"),
+)
+
+#: What became of stored objects, and of what they were of (a snapshot, a model version, a bundle): the newest row of a
+#: name counts.
+removal = sa.Table(
+    "removal",
+    metadata,
+    _serial(),
+    _project(),
+    _enum("removal.kind"),
+    _text("name"),  # id of an object, of a snapshot or of a model version, or digest of a bundle
+    _enum("removal.event"),
+    _text("asset"),
+    _text("reason"),
+    _whole("size_bytes"),
+    _whole("created_us"),
+    sa.Index("removal_name", "name"),
+)
+
+#: Snapshots and model versions that somebody wants kept.
+hold = sa.Table(
+    "hold",
+    metadata,
+    _serial(),
+    _project(),
+    _text("output"),
+    _text("label"),
+    _text("reason"),
+    _text("actor"),
+    _whole("released_us", null=True),
+    _whole("created_us"),
+)
 
 generation = sa.Table(
     "generation",
@@ -388,7 +431,7 @@ failure = sa.Table(
 #: History: no row is ever changed or removed.
 APPEND_ONLY = (
     "audit", "source_file", "snapshot", "manifest", "trace", "model_version", "bundle", "generation", "exposure",
-    "spend", "rule", "forecast", "event", "decision", "failure",
+    "spend", "rule", "forecast", "event", "decision", "failure", "removal",
 )  # fmt: skip
 
 #: These rows end once: the marked column goes from open to closed and then the row never changes.
@@ -397,6 +440,7 @@ ENDS_ONCE = {
     "quarantine": "OLD.released_us IS NOT NULL",
     "trial": "OLD.state <> 'running'",
     "intent": "OLD.ended_us IS NOT NULL",
+    "hold": "OLD.released_us IS NOT NULL",
 }
 
 

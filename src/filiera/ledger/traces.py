@@ -13,6 +13,7 @@ from filiera.core.trace import Mark, Run, Trace
 from filiera.digest import digest_json
 from filiera.ledger import tables as t
 from filiera.ledger.journal import Tx, as_json
+from filiera.ledger.removals import gone
 
 #: Values in one statement; SQLite takes 32,766 parameters.
 _CHUNK = 4_000
@@ -36,19 +37,19 @@ def record(tx: Tx, trace: Trace, *, instead: bool = False) -> None:
     values = {name: getattr(trace, name) for name in Trace.__dataclass_fields__}
     values |= {name: as_json(dict(values[name])) for name in _JSON}
     tx.connection.execute(sa.insert(t.trace).values(project=tx.project, **values))
-    if find(tx.connection, trace.asset, trace.key) is None:
+    mine = (t.canon.c.asset == trace.asset) & (t.canon.c.key == trace.key)
+    if tx.connection.execute(sa.select(t.canon.c.trace).where(mine)).first() is None:
         tx.connection.execute(sa.insert(t.canon).values(asset=trace.asset, key=trace.key, trace=trace.id))
-    elif instead:
-        mine = (t.canon.c.asset == trace.asset) & (t.canon.c.key == trace.key)
+    elif instead or find(tx.connection, trace.asset, trace.key) is None:  # the output of the one before was freed
         tx.connection.execute(sa.update(t.canon).where(mine).values(trace=trace.id))
 
 
 def find(connection: sa.Connection, asset: str, key: str) -> Trace | None:
-    """The trace that answers for a key."""
+    """The trace that answers for a key; none when its output was freed."""
     query = (
         sa.select(t.trace)
         .join(t.canon, t.canon.c.trace == t.trace.c.id)
-        .where(t.canon.c.asset == asset, t.canon.c.key == key)
+        .where(t.canon.c.asset == asset, t.canon.c.key == key, ~gone(t.trace.c.output))
     )
     row = connection.execute(query).mappings().first()
     return _trace(row) if row else None
@@ -69,13 +70,13 @@ def marks(connection: sa.Connection, trace_ids: Iterable[str]) -> list[Mark]:
 
 
 def answers(connection: sa.Connection, keys: Mapping[str, str]) -> dict[str, Mark]:
-    """The traces that answer for keys, by asset.
+    """The traces that answer for keys, by asset; none whose output was freed.
 
     Args:
         connection: to the ledger.
         keys: one per asset.
     """
-    query = _MARKS.join(t.canon, t.canon.c.trace == t.trace.c.id)
+    query = _MARKS.join(t.canon, t.canon.c.trace == t.trace.c.id).where(~gone(t.trace.c.output))
     found: dict[str, Mark] = {}
     for chunk in _chunks(keys.items()):
         wanted = sa.tuple_(t.canon.c.asset, t.canon.c.key).in_(chunk)
@@ -107,6 +108,18 @@ def of_output(connection: sa.Connection, output: str) -> Trace | None:
     """The trace that made a snapshot or a model version."""
     row = connection.execute(sa.select(t.trace).where(t.trace.c.output == output)).mappings().first()
     return _trace(row) if row else None
+
+
+def answering(connection: sa.Connection) -> list[Trace]:
+    """Every trace that answers for its key, oldest first."""
+    query = sa.select(t.trace).join(t.canon, t.canon.c.trace == t.trace.c.id).where(~gone(t.trace.c.output))
+    return [_trace(row) for row in connection.execute(query.order_by(t.trace.c.created_us)).mappings()]
+
+
+def of_kind(connection: sa.Connection, kind: str) -> list[Trace]:
+    """Every trace of a kind, oldest first."""
+    query = sa.select(t.trace).where(t.trace.c.kind == kind).order_by(t.trace.c.created_us)
+    return [_trace(row) for row in connection.execute(query).mappings()]
 
 
 def history(connection: sa.Connection, asset: str, limit: int = 50) -> list[Trace]:

@@ -6,15 +6,12 @@ run in another environment than filiera.
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import platform
-import re
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any, get_origin
 
 from filiera import authoring
@@ -22,13 +19,17 @@ from filiera.authoring import ATTRIBUTE, ModelDefinition, Search, TableDefinitio
 from filiera.core.asset import Code, Frame, Graph, Model, Parameter, Port, Table
 from filiera.core.asset_json import graph_to_json
 from filiera.digest import digest_json
-from filiera.dimensions.closure import Project, installed, required
+from filiera.dimensions.closure import Closures, identity
+from filiera.dimensions.flags import sentences
 from filiera.dimensions.key import with_digests
+from filiera.dimensions.libraries import installed, provided, required, source_of
+from filiera.dimensions.project import Project
+from filiera.dimensions.resolve import known_names, names_something
 from filiera.errors import CodeError, nearest
+from filiera.runner.definitions import PIPELINE, Defined, definitions, load_pipeline, where_of
 from filiera.runner.fit import default_settings, fit_arguments, probe
 
-_MODULE = "pipeline"
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
+Coded = Callable[[Defined, Sequence[Port]], Code]
 _FRAMES = {
     "pd.DataFrame": Frame.PANDAS,
     "pandas.DataFrame": Frame.PANDAS,
@@ -62,24 +63,21 @@ def describe(
             `variables`, the digest of each declared one.
     """
     root = Path(arguments["root"])
-    module = _load(root)
+    found = definitions(load_pipeline(root), arguments["sources"])
     versions = installed()
-    project = _Source(Project(root, versions, required()), arguments.get("files", {}), arguments.get("variables", {}))
-    functions = _definitions(module, arguments["sources"])
+    project = Project(root, versions, required(), source_of)
+    source = _Source(project, Closures(project, PIPELINE), arguments.get("files", {}), arguments.get("variables", {}))
+    code = partial(_code, source)
     assets = dict.fromkeys(arguments["sources"], False) | {
-        name: isinstance(getattr(function, ATTRIBUTE), ModelDefinition) for name, function in functions.items()
+        name: isinstance(getattr(defined.function, ATTRIBUTE), ModelDefinition) for name, defined in found.items()
     }
     tables, models = [], []
-    for name, function in functions.items():
-        if isinstance(getattr(function, ATTRIBUTE), TableDefinition):
-            tables.append(_table(name, function, project, assets, arguments["sources"]))
+    for name, defined in found.items():
+        if assets[name]:
+            models.append(_model(defined, code, assets))
         else:
-            models.append(_model(name, function, project, assets))
-    manifest = {
-        "python": ".".join(platform.python_version_tuple()[:2]),
-        "platform": f"{platform.system()} {platform.machine()}",
-        "libraries": dict(sorted(versions.items())),
-    }
+            tables.append(_table(defined, code, assets, arguments["sources"]))
+    manifest = _runtime(versions)
     graph = Graph(
         sources=tuple(arguments["sources"]),
         tables=tuple(tables),
@@ -90,68 +88,27 @@ def describe(
     )
     _refuse_cycles(graph)
     for model in models:
-        _refuse_key_inputs(graph, model, functions[model.name], arguments["sources"])
+        _refuse_key_inputs(graph, model, found[model.name].function, arguments["sources"])
     return graph_to_json(with_digests(replace(graph, warnings=(*graph.warnings, *_unreleasable(models)))))
 
 
-def _load(root: Path) -> ModuleType:
-    if not (root / f"{_MODULE}.py").is_file() and not (root / _MODULE / "__init__.py").is_file():
-        raise CodeError("code.no_pipeline", "the project has no pipeline.py", next="write one; see docs/quickstart.md")
-    try:
-        return importlib.import_module(_MODULE)
-    except CodeError as error:
-        raise CodeError(
-            error.code,
-            error.message,
-            expected=error.expected,
-            found=error.found,
-            next=error.next,
-            where=_place(root, error),
-        ) from error
-    except SyntaxError as error:
-        where = f"{Path(error.filename or _MODULE).name}:{error.lineno}"
-        raise CodeError("code.syntax_error", error.msg, where=where, next="mend the line and run again") from error
-    except BaseException as error:
-        if isinstance(error, KeyboardInterrupt):
-            raise
-        missing = isinstance(error, ModuleNotFoundError)
-        raise CodeError(
-            "code.import_failed", f"pipeline.py cannot be imported: {type(error).__name__}: {error}",
-            where=_place(root, error),
-            next="install it for the project's interpreter" if missing else "mend it; nothing ran and nothing changed",
-        ) from error  # fmt: skip
+def runtime(
+    _arguments: Mapping[str, Any], _inputs: Sequence[memoryview], _emit: Callable[[Any], None]
+) -> dict[str, Any]:
+    """Task: the interpreter and its libraries, without a look at any pipeline."""
+    return _runtime(installed())
 
 
-def _place(root: Path, error: BaseException) -> str:
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).is_relative_to(root)]
-    if not frames:
-        return "pipeline.py"
-    return f"{Path(frames[-1].filename).relative_to(root).as_posix()}:{frames[-1].lineno}"
-
-
-def _definitions(module: ModuleType, sources: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
-    """The functions of the pipeline that define an asset, by name.
-
-    Raises:
-        CodeError: a name that no asset can have, or that is taken.
-    """
-    found: dict[str, Callable[..., Any]] = {}
-    for function in vars(module).values():
-        if not inspect.isfunction(function) or not hasattr(function, ATTRIBUTE):
-            continue
-        name = function.__name__
-        if not _NAME.match(name):
-            raise CodeError(
-                "code.name", f"`{name}` is no name of an asset", where=_where(function),
-                expected="small letters, digits and _, a letter first, at most 63",
-            )  # fmt: skip
-        if name in sources or found.get(name, function) is not function:
-            other = "a source of filiera.toml" if name in sources else f"a function at {_where(found[name])}"
-            raise CodeError(
-                "code.name_taken", f"the name {name} is taken by {other}", where=_where(function), next="choose another"
-            )
-        found[name] = function
-    return found
+def _runtime(libraries: Mapping[str, str]) -> dict[str, Any]:
+    """What a rebuild needs: version by module and by distribution, and which distribution a module comes from."""
+    distributions, providers = provided()
+    return {
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "libraries": dict(sorted(libraries.items())),
+        "distributions": dict(sorted(distributions.items())),
+        "providers": dict(sorted(providers.items())),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,66 +116,68 @@ class _Source:
     """The code, and what its definitions declare."""
 
     project: Project
+    closures: Closures
     files: Mapping[str, Mapping[str, str]]  #: pattern -> digest by name
     variables: Mapping[str, str]  #: name -> digest
 
 
-def _code(source: _Source, function: Callable[..., Any], ports: Sequence[Port]) -> Code:
+def _code(source: _Source, defined: Defined, ports: Sequence[Port]) -> Code:
     frames = sorted({_LIBRARIES[port.frame] for port in ports})
-    closure = source.project.closure(function.__module__, function.__name__, frames)
-    manifest = closure.manifest() | _declared(source, function)
-    digest = digest_json("closure", 1, manifest)
-    return Code(module=function.__module__, name=function.__name__, digest=digest, manifest=manifest)
+    uses = getattr(defined.function, ATTRIBUTE).uses
+    for text in uses:
+        if not names_something(source.project, text):
+            raise CodeError(
+                "code.uses", f"`uses` of {defined.name} names {text}, which the project does not have",
+                where=where_of(defined.function), next=nearest(text, known_names(source.project)),
+            )  # fmt: skip
+    closure = source.closures.of(defined.module, defined.attribute, frames, uses)
+    manifest = closure.manifest() | _declared(source, defined)
+    return Code(module=defined.module, name=defined.attribute, digest=identity(manifest), manifest=manifest)
 
 
-def _declared(source: _Source, function: Callable[..., Any]) -> dict[str, dict[str, str]]:
+def _declared(source: _Source, defined: Defined) -> dict[str, dict[str, str]]:
     """Digests of the files and variables that one definition declares; of other files it knows nothing.
 
     Raises:
         CodeError: one is not where the definition is read: in a list that is written out.
     """
-    definition: TableDefinition | ModelDefinition = getattr(function, ATTRIBUTE)
+    definition: TableDefinition | ModelDefinition = getattr(defined.function, ATTRIBUTE)
     found: dict[str, dict[str, str]] = {}
     for pattern in definition.files:
         if pattern not in source.files:
-            raise _not_written_out("files", pattern, function)
+            raise _not_written_out("files", pattern, defined)
         found.setdefault("files", {}).update(source.files[pattern])
     for name in definition.variables:
         if name not in source.variables:
-            raise _not_written_out("variables", name, function)
+            raise _not_written_out("variables", name, defined)
         found.setdefault("declared_variables", {})[name] = source.variables[name]
     return {part: dict(sorted(digests.items())) for part, digests in found.items()}
 
 
-def _not_written_out(word: str, text: str, function: Callable[..., Any]) -> CodeError:
+def _not_written_out(word: str, text: str, defined: Defined) -> CodeError:
     return CodeError(
-        f"code.{word}", f"`{text}` of {function.__name__} is not among the files and variables that the code declares",
-        where=_where(function), next=f"write `{word}=[...]` out in the call of fl.table or fl.model itself",
+        f"code.{word}", f"`{text}` of {defined.name} is not among the files and variables that the code declares",
+        where=where_of(defined.function), next=f"write `{word}=[...]` out in the call of fl.table or fl.model itself",
     )  # fmt: skip
 
 
-def _where(function: Callable[..., Any]) -> str:
-    path = Path(inspect.getsourcefile(function) or _MODULE).name
-    return f"{path}:{function.__code__.co_firstlineno}"
-
-
 def _split_parameters(
-    function: Callable[..., Any], assets: Mapping[str, bool], filled: frozenset[str]
+    defined: Defined, assets: Mapping[str, bool], filled: frozenset[str]
 ) -> tuple[tuple[Port, ...], dict[str, Any]]:
     """Ports (parameters with an asset's name) and settings (parameters with a default).
 
     Args:
-        function: the definition.
+        defined: the definition.
         assets: name of every asset, and whether it is a model.
         filled: parameters that filiera fills in by itself.
     """
-    ports, settings = [], {}
-    names = assets.keys() - {function.__name__}
+    ports, settings, function = [], {}, defined.function
+    names = assets.keys() - {defined.name}
     for parameter in _signature(function).parameters.values():
         if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
             raise CodeError(
-                "code.positional", f"parameter `{parameter.name}` of {function.__name__} is positional only",
-                where=_where(function), next="take the / out of the parameters: they are handed over by name",
+                "code.positional", f"parameter `{parameter.name}` of {defined.name} is positional only",
+                where=where_of(function), next="take the / out of the parameters: they are handed over by name",
             )  # fmt: skip
         if parameter.name in names:
             ports.append(Port(parameter.name, _port_frame(parameter, function, assets[parameter.name])))
@@ -227,15 +186,15 @@ def _split_parameters(
         elif parameter.name not in filled:
             raise CodeError(
                 "code.unknown_parameter",
-                f"parameter `{parameter.name}` of {function.__name__} is neither an asset nor a setting with a default",
-                where=_where(function),
+                f"parameter `{parameter.name}` of {defined.name} is neither an asset nor a setting with a default",
+                where=where_of(function),
                 next=nearest(parameter.name, names),
             )
     if not ports:
         raise CodeError(
             "code.no_input",
-            f"{function.__name__} reads nothing",
-            where=_where(function),
+            f"{defined.name} reads nothing",
+            where=where_of(function),
             expected=f"a parameter named like one of {', '.join(sorted(names))}",
         )
     return tuple(ports), settings
@@ -254,7 +213,7 @@ def _port_frame(parameter: inspect.Parameter, function: Callable[..., Any], is_m
     if is_model != (frame is Frame.MODEL):
         kind = "a model" if is_model else "a table"
         raise CodeError(
-            "code.frame", f"{parameter.name} is {kind} (parameter of {function.__name__})", where=_where(function),
+            "code.frame", f"{parameter.name} is {kind} (parameter of {function.__name__})", where=where_of(function),
             expected="fl.Model" if is_model else "pd.DataFrame, pl.DataFrame, pa.Table or np.ndarray",
         )  # fmt: skip
     return frame
@@ -276,29 +235,23 @@ def _frame(parameter: inspect.Parameter, function: Callable[..., Any]) -> Frame:
             "code.frame",
             f"`{text}` is no form of rows (parameter {parameter.name} of {function.__name__})",
             expected="pd.DataFrame, pl.DataFrame, pa.Table, np.ndarray or fl.Model",
-            where=_where(function),
+            where=where_of(function),
         )
     return frame
 
 
-def _table(
-    name: str,
-    function: Callable[..., Any],
-    project: _Source,
-    assets: Mapping[str, bool],
-    sources: Mapping[str, Any],
-) -> Table:
-    definition: TableDefinition = getattr(function, ATTRIBUTE)
-    ports, settings = _split_parameters(function, assets, frozenset())
+def _table(defined: Defined, code: Coded, assets: Mapping[str, bool], sources: Mapping[str, Any]) -> Table:
+    definition: TableDefinition = getattr(defined.function, ATTRIBUTE)
+    ports, settings = _split_parameters(defined, assets, frozenset())
     return Table(
-        name=name,
+        name=defined.name,
         inputs=ports,
-        settings=_plain(settings, function),
+        settings=_plain(settings, defined.function),
         partition=definition.partition,
         lookback_us=definition.lookback_us,
         key=definition.key,
-        code=_code(project, function, ports),
-        columns=_columns_by_input(definition, function, ports, sources),
+        code=code(defined, ports),
+        columns=_columns_by_input(definition, defined.function, ports, sources),
     )
 
 
@@ -318,13 +271,13 @@ def _columns_by_input(
         if len(tables) != 1:
             raise CodeError(
                 "code.columns", f"{function.__name__} reads {', '.join(tables)}, and `columns` does not say whose",
-                where=_where(function), expected=f'columns={{"{tables[0] if tables else "scada"}": [...]}}',
+                where=where_of(function), expected=f'columns={{"{tables[0] if tables else "scada"}": [...]}}',
             )  # fmt: skip
         stated = {tables[0]: stated}
     for name, columns in stated.items():
         if name not in tables:
             raise CodeError(
-                "code.columns", f"{function.__name__} reads no table {name}", where=_where(function),
+                "code.columns", f"{function.__name__} reads no table {name}", where=where_of(function),
                 next=nearest(name, tables),
             )  # fmt: skip
         known = sources.get(name, {}).get("columns")
@@ -332,7 +285,7 @@ def _columns_by_input(
         if unknown:
             raise CodeError(
                 "code.columns", f"{name} has no column {unknown[0]}, which {function.__name__} reads",
-                where=_where(function), next=nearest(unknown[0], known),
+                where=where_of(function), next=nearest(unknown[0], known),
             )  # fmt: skip
     return dict(stated)
 
@@ -346,23 +299,24 @@ def _plain(settings: Mapping[str, Any], function: Callable[..., Any]) -> dict[st
                 "code.setting",
                 f"setting `{name}` of {function.__name__} is no plain value",
                 expected="a text, number, boolean, None, or lists and dicts of these",
-                where=_where(function),
+                where=where_of(function),
             ) from error
     return dict(settings)
 
 
-def _model(name: str, function: Callable[..., Any], project: _Source, assets: Mapping[str, bool]) -> Model:
+def _model(defined: Defined, code: Coded, assets: Mapping[str, bool]) -> Model:
+    name, function = defined.name, defined.function
     definition: ModelDefinition = getattr(function, ATTRIBUTE)
-    ports, settings = _split_parameters(function, assets, _TRAINER)
+    ports, settings = _split_parameters(defined, assets, _TRAINER)
     if len(ports) != 1 or ports[0].frame is Frame.MODEL:
         raise CodeError(
             "code.model_inputs", f"model {name} reads {', '.join(port.asset for port in ports)}",
-            expected="exactly one table: join in a table first", where=_where(function),
+            expected="exactly one table: join in a table first", where=where_of(function),
         )  # fmt: skip
     parameters = set(inspect.signature(function).parameters)
     if len(parameters & _TRAINER) == 1:
         raise CodeError(
-            "code.trainer", f"model {name} has only one of the parameters train and valid", where=_where(function),
+            "code.trainer", f"model {name} has only one of the parameters train and valid", where=where_of(function),
             expected="both, to fit by itself, or none",
         )  # fmt: skip
     return Model(
@@ -377,7 +331,8 @@ def _model(name: str, function: Callable[..., Any], project: _Source, assets: Ma
         score=definition.score,
         seed=definition.seed,
         order=definition.order,
-        code=_code(project, function, ports),
+        tolerance=definition.tolerance,
+        code=code(defined, ports),
     )
 
 
@@ -395,7 +350,7 @@ def _refuse_key_inputs(graph: Graph, model: Model, function: Callable[..., Any],
             if column in model.features:
                 raise CodeError(
                     "code.key_input", f"model {model.name} has the {word} column `{column}` of {name} among its inputs",
-                    where=_where(function), next="take it out: a model that knows it does not carry over",
+                    where=where_of(function), next="take it out: a model that knows it does not carry over",
                 )  # fmt: skip
 
 
@@ -412,13 +367,12 @@ def _space(searches: Mapping[str, Search], function: Callable[..., Any]) -> tupl
 
 
 def _warnings(assets: Sequence[Table | Model]) -> tuple[str, ...]:
-    texts = []
+    texts: list[str] = []
     for asset in assets:
-        for flag in asset.code.manifest.get("flags", []):
-            if flag == "dynamic":
-                texts.append(f"{asset.name}: names are resolved at run time, so any change of the project counts")
-            elif flag.startswith("nondeterministic:") and isinstance(asset, Table):
-                texts.append(f"{asset.name} uses {flag.split(':')[1]}: its result cannot be reproduced")
+        flags = asset.code.manifest["flags"]
+        if isinstance(asset, Model):  # an estimator's randomness comes from the seed that it is given
+            flags = [flag for flag in flags if not flag.startswith("nondeterministic:")]
+        texts += sentences(asset.name, flags)
     return tuple(texts)
 
 

@@ -23,7 +23,6 @@ byte a value.
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +34,7 @@ import numpy.typing as npt
 
 from filiera.core.asset import Model, Parameter
 from filiera.errors import WorkError
+from filiera.runner.definitions import load_function
 from filiera.runner.matrix import Floats, Matrix, Rows, Window, pack, read_matrix, unpack
 from filiera.runner.package import dump_model, package_format, runtime_of
 from filiera.runner.score import score
@@ -234,7 +234,7 @@ def _fit(arguments: Mapping[str, Any], matrix: Matrix, rows: Rows, warnings: set
 
 
 def _estimator(arguments: Mapping[str, Any], empty: Floats, names: Sequence[str]) -> Any:
-    function = getattr(importlib.import_module(arguments["module"]), arguments["name"])
+    function = load_function(arguments["module"], arguments["name"])
     placeholder = {arguments["parameter"]: frame_of(arguments["frame"], empty, names)}
     estimator = function(**placeholder, **arguments["settings"])
     if estimator is None:
@@ -267,7 +267,7 @@ def _trained(arguments: Mapping[str, Any], matrix: Matrix, rows: Rows) -> Any:
     edge = len(index) - max(1, int(len(index) * VALID_SHARE))
     parts = {"train": rows_between(rows, index, 0, edge), "valid": rows_between(rows, index, edge, len(index))}
     frames = {name: _with_target(arguments["frame"], matrix, part) for name, part in parts.items()}
-    function = getattr(importlib.import_module(arguments["module"]), arguments["name"])
+    function = load_function(arguments["module"], arguments["name"])
     if arguments["parameter"] in inspect.signature(function).parameters:  # it names the table; the rows are in train
         frames[arguments["parameter"]] = frame_of(arguments["frame"], matrix.x[:0], matrix.features)
     model = function(**frames, **arguments["settings"])

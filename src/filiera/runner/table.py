@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filiera.errors import WorkError
+from filiera.runner.definitions import load_function
 from filiera.runner.frames import from_frame, ipc_writer, read_ipc, require_columns, require_key, to_frame
 from filiera.runner.predict import load_model
 
@@ -28,7 +28,7 @@ def compute(arguments: Mapping[str, Any], inputs: Sequence[memoryview], emit: Ca
         WorkError: the function failed; or its result is no table, lacks key or time, has empty ones, or has a key
             twice.
     """
-    function = getattr(importlib.import_module(arguments["module"]), arguments["name"])
+    function = load_function(arguments["module"], arguments["name"])
     name, key = arguments["name"], arguments["key"]
     table, notes = from_frame(function(**_given(arguments, inputs)), name)
     require_columns(table, key, name)

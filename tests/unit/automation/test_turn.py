@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from automations import AT_ONCE, BEGIN_US, SETTINGS, Up, copy, drop, release
+from filiera.automation.reconcile import reconcile
 from filiera.automation.target import Ready
 from filiera.automation.turn import turn
+from filiera.automation.watch import Memory, _code
 from filiera.automation.work import LEASE_S, carry_out, claim
 from filiera.core.event import Event, EventKind
 from filiera.core.generation import DEV, PROD
@@ -206,6 +208,27 @@ def test_a_comment_in_code_or_settings_is_no_event_and_a_mistake_holds_up_nothin
     assert "pipeline.py:1" in up.workspace.events()["events"][0]["came_of_it"][-1]["reason"]
 
 
+def test_a_file_that_the_code_declares_is_watched_like_code(template: Path, tmp_path: Path) -> None:
+    root = tmp_path / "p"
+    up = ready(template, root)
+    (root / "holidays.csv").write_text("day\n")
+    declares = '@fl.table(files=["holidays.csv"])\ndef features(readings):\n    return readings\n'
+    (root / "pipeline.py").write_text(f"import filiera as fl\n\n\n{declares}")
+
+    def seen() -> list[str]:
+        return [event.source_id for event in _code(up.context, memory)]
+
+    memory = Memory()
+    first = seen()
+    assert seen() == first
+    (root / "holidays.csv").write_text("day\n2024-12-25\n")
+    assert seen() != first
+    (root / "holidays.csv").write_text("day\n")
+    assert seen() == first
+    (root / "holidays.csv").unlink()
+    assert seen() != first, "told when the plan is made"
+
+
 def test_an_event_that_a_run_brought_about_is_recorded_and_not_acted_on_by_the_same_environment(
     template: Path, tmp_path: Path
 ) -> None:
@@ -219,8 +242,6 @@ def test_an_event_that_a_run_brought_about_is_recorded_and_not_acted_on_by_the_s
         event = next(e for e in events.newest(connection, 1) if e.number == number)
         assert events.cause_chain(connection, event) == {DEV}
     for goal in up.targets:  # decided before the file is looked at
-        from filiera.automation.reconcile import reconcile
-
         reconcile(up.context, goal)
     assert up.codes(DEV)[-1] == "loop"
     assert up.codes(PROD)[-1] == "planned"

@@ -313,3 +313,84 @@ def test_the_example_project_is_described():
     graph = graph_from_json(engine.wait()[0].value)
     assert [asset.name for asset in graph.ordered()] == ["features", "power", "losses"]
     assert graph.warnings == ()
+
+
+DYNAMIC = """
+import importlib
+import filiera as fl
+
+@fl.table(uses={uses})
+def features(scada):
+    return importlib.import_module(f"models_{{len(scada)}}").fit(scada)
+"""
+
+
+def test_dynamic_code_is_told_and_uses_narrows_it(root, tmp_path):
+    models = {"models_1": "def fit(x):\n    return x\n", "spare": "X = 1\n"}
+    graph = describe(root, DYNAMIC.format(uses="()"), **models)
+    assert "spare.X" in graph.find("features").code.manifest["units"]
+    assert graph.warnings == (
+        "features: names code by computed texts, so any change of the project counts; "
+        "`uses=[...]` says what it reaches",
+    )  # fmt: skip
+    graph = describe(tmp_path / "narrow", DYNAMIC.format(uses='["models_1"]'), **models)
+    assert "models_1.fit" in graph.find("features").code.manifest["units"]
+    assert "spare.X" not in graph.find("features").code.manifest["units"]
+    assert graph.warnings == ("features: names code by computed texts, and only what `uses` says counts",)
+
+
+@pytest.mark.parametrize("uses", ["model_1", "models_1.fitt", "numpy"])
+def test_uses_names_what_the_project_has(root, uses):
+    with pytest.raises(CodeError) as caught:
+        describe(root, DYNAMIC.format(uses=[uses]), models_1="def fit(x):\n    return x\n")
+    assert caught.value.code == "code.uses"
+    assert caught.value.where == "pipeline.py:5"
+    assert uses in caught.value.message
+    assert "models_1" in caught.value.next
+
+
+@pytest.mark.parametrize("uses", ['"models_1"', "[]", "[1]"])
+def test_uses_is_a_list_of_names(root, uses):
+    if uses == "[]":
+        assert describe(root, DYNAMIC.format(uses=uses)).find("features") is not None
+    else:
+        refused(root, DYNAMIC.format(uses=uses), "code.uses")
+
+
+def test_a_function_that_a_factory_made_goes_by_the_name_it_was_given(root):
+    text = """
+    import filiera as fl
+
+    def make(factor):
+        def inner(scada):
+            return scada * factor
+        return inner
+
+    low = fl.table(make(2))
+    high = fl.table(make(3))
+    """
+    graph = describe(root, text)
+    assert [(table.name, table.code.name) for table in graph.tables] == [("low", "low"), ("high", "high")]
+    assert graph.find("low").code.manifest["units"].keys() == {"pipeline.low", "pipeline.make"}
+
+
+def test_environment_variables_are_listed_and_values_from_outside_are_told(root):
+    text = """
+    import os
+    import random
+    import filiera as fl
+
+    LIMIT = os.environ["LIMIT"] if "LIMIT" in os.environ else os.getenv("OTHER")
+
+    @fl.table
+    def features(scada):
+        return scada * random.random() if LIMIT else scada
+
+    @fl.table
+    def plain(scada):
+        return scada
+    """
+    graph = describe(root, text)
+    assert graph.find("features").code.manifest["variables"] == ["LIMIT", "OTHER"]
+    assert graph.find("plain").code.manifest["variables"] == []
+    assert graph.warnings == ("features: uses random.random: its result cannot be reproduced",)

@@ -50,6 +50,7 @@ WHOLE: dict[str, Any] = {
                    "schedule": "daily 06:00 Europe/Paris", "ref": "main", "drift": True},
     "environment": {"prod": {"approvals": 0}},
     "prices": dict.fromkeys(PRICES, 1.5),
+    "keep": {"generations": 5, "prod_generations": 20, "age": "12h", "trash": "30d"},
 }  # fmt: skip
 TABLES = {
     "[project]": ("project",),
@@ -58,6 +59,7 @@ TABLES = {
     "[table.NAME]": ("table", "features"),
     "[model.NAME]": ("model", "power"),
     "[automation]": ("automation",),
+    "[keep]": ("keep",),
 }
 #: Where a key stands in WHOLE, when it is not in the table's usual place.
 ELSEWHERE: dict[tuple[str, str], Place] = {
@@ -76,7 +78,7 @@ def written(whole: dict[str, Any]) -> str:
     for top, tables in whole.items():
         named = (
             {top: tables}
-            if top in ("project", "prices", "automation")
+            if top in ("project", "prices", "automation", "keep")
             else {f"{top}.{name}": t for name, t in tables.items()}
         )
         for name, table in named.items():
@@ -135,9 +137,9 @@ def documented() -> Iterator[tuple[Place, str]]:
 
 
 KEYS = sorted(documented())
-NUMBERS = {"max_record_bytes", "trials", "minimum_gain", "approvals", *PRICES}
 LENGTHS = ("data_quiet", "data_max_wait", "code_quiet", "code_max_wait")
 FLAGS = {"optional", "ingest", "compute", "train", "drift"}
+NUMBERS = {"max_record_bytes", "trials", "minimum_gain", "approvals", "generations", "prod_generations", *PRICES}
 LISTS = {"purposes", "null", "key", "values", "range"}
 
 WRONG: dict[str, list[Any]] = {
@@ -178,6 +180,10 @@ WRONG: dict[str, list[Any]] = {
     **{name: ["", "1", "1 month", "-5s", "999999999d"] for name in LENGTHS},
     "schedule": ["", "hourly", "every 10s", "daily 24:00", "daily 06:00 Mars/Base", "every 1h 2h"],
     "ref": ["", "-x", "a b", "--upload-pack=x"],
+    "generations": [0, -1, 10**12],
+    "prod_generations": [0, 1],
+    "age": ["", "7", "7 months", "-1d", "1.5d", "d", "1e3d", "9999999d"],
+    "trash": ["", "month", "30 d d"],
     **{name: [-1, math.nan, math.inf] for name in PRICES},
 }
 WRONG_OF: dict[tuple[str, str], list[Any]] = {
