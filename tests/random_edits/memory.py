@@ -16,10 +16,10 @@ from filiera.core.asset_json import graph_from_json
 from filiera.core.plan import Action, Plan
 from filiera.core.trace import Mark, Run, Trace
 from filiera.cost.prices import load_prices
-from filiera.dimensions.closure import normalised_digest
 from filiera.dimensions.key import interpreter, settings_of, with_digests
 from filiera.dimensions.plan import Pending, consider, known_inputs, make_plan
 from filiera.dimensions.pricing import Pricing
+from filiera.dimensions.shape import normalised_digest
 from filiera.lake.semantic import hash_rows
 from filiera.runner.describe import describe
 from random_edits.toy import LIBRARIES, SOURCES, STEP_MODULES, Toy, digest
