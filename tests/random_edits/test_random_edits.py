@@ -39,7 +39,6 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         sys.modules.pop(name, None)
 
 
-@pytest.mark.xfail(reason=KNOWN, strict=False)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_after_every_edit_results_equal_a_clean_run_and_nothing_runs_needlessly(root: Path, part: int) -> None:
     draw = random.Random(part)
@@ -62,6 +61,8 @@ def test_after_every_edit_results_equal_a_clean_run_and_nothing_runs_needlessly(
         runs, least = runs + len(ran), least + len(needed)
     assert least > STEPS, "the edits had an effect"
     assert EDITS < 1_000 or set(kinds) == set(KINDS)
+    if runs > least * (1 + TOLERATED):
+        pytest.xfail(f"{runs} runs, {least} would have done: {KNOWN}")
     assert runs <= least * (1 + TOLERATED), f"{runs} runs, {least} would have done"
 
 
