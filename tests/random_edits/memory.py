@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from filiera.code.closure import normalised_digest
+from filiera.code.shape import normalised_digest
 from filiera.core.asset import Graph, Model, Table
 from filiera.core.asset_json import graph_from_json
 from filiera.core.key import interpreter, settings_of, with_digests
@@ -85,6 +85,12 @@ class MemoryFacts:
         self.standing |= found
         return {name: _mark(trace) for name, trace in found.items()}
 
+    def settled(self, asset: str, key: str) -> str:
+        return key
+
+    def moved(self, asset: str) -> list[str]:
+        return []
+
     def mark(self, asset: str) -> Mark | None:
         return _mark(self._memory.head[asset]) if asset in self._memory.head else None
 
@@ -124,7 +130,7 @@ class MemoryFacts:
 def _mark(trace: Trace) -> Mark:
     return Mark(
         id=trace.id, asset=trace.asset, kind=trace.kind, key=trace.key, definition=trace.definition,
-        output=trace.output, semantic=trace.output_semantic, classes="", dynamic="",
+        output=trace.output, semantic=trace.output_semantic, classes="", dynamic="{}",
     )  # fmt: skip
 
 

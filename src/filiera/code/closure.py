@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from filiera.code.look import Looks
 from filiera.code.project import Project
 from filiera.code.quiet import Quiet
 from filiera.code.walk import Walk
@@ -65,7 +66,7 @@ class Closures:
     def __init__(self, project: Project, start: str = "pipeline") -> None:
         """`start` is the module that is imported first, whatever runs."""
         self._project, self._start = project, start
-        self._quiet = Quiet(project)
+        self._quiet, self._looks = Quiet(project), Looks(project)
 
     def of(self, module: str, name: str, frames: Iterable[str] = (), uses: Sequence[str] = ()) -> Closure:
         """Everything that `name` of `module`, the definition of an asset, can reach.
@@ -83,7 +84,7 @@ class Closures:
         return Closure(walk.units, walk.effects, walk.order, walk.libraries, flags, variables, walk.modules)
 
     def _walk(self, module: str, name: str, frames: Iterable[str], uses: Sequence[str], *, docstrings: bool) -> Walk:
-        walk = Walk(self._project, self._quiet, (module, name), uses, docstrings=docstrings)
+        walk = Walk(self._looks, self._quiet, self._project, (module, name), uses, docstrings=docstrings)
         walk.run(self._start, frames)
         return walk
 

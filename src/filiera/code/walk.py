@@ -7,20 +7,27 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from filiera.code.hints import Hints, hints
+from filiera.code.hints import Hints
+from filiera.code.look import Looks
 from filiera.code.modules import Import, Module, Statement, at_import
-from filiera.code.names import chains, global_reads, spelled_out
 from filiera.code.project import Project
 from filiera.code.quiet import Quiet
 from filiera.code.resolve import Found, names_something, offers, resolve, resolve_dotted
-from filiera.code.shape import shape, without_definition
+from filiera.code.shape import IsOwn, shape, without_definition
 
 
 class Walk:
     """Collects units, effects, libraries, flags and variables from one entry."""
 
     def __init__(
-        self, project: Project, quiet: Quiet, entry: tuple[str, str], uses: Sequence[str], *, docstrings: bool
+        self,
+        looks: Looks,
+        quiet: Quiet,
+        project: Project,
+        entry: tuple[str, str],
+        uses: Sequence[str],
+        *,
+        docstrings: bool,
     ) -> None:
         self.units: dict[str, str] = {}
         self.effects: dict[str, str] = {}
@@ -29,7 +36,7 @@ class Walk:
         self.flags: set[str] = set()
         self.variables: set[str] = set()
         self.reads_docstrings = False
-        self._project, self._quiet, self._entry = project, quiet, entry
+        self._looks, self._quiet, self._project, self._entry = looks, quiet, project, entry
         self._uses, self._docstrings = uses, docstrings
         self._work: list[tuple[str, str]] = []
         self._visited: set[tuple[str, str]] = set()
@@ -74,7 +81,7 @@ class Walk:
         if is_entry and not statements and name not in module.imports:
             self._take_whole(module_name)  # made by code that sets names by itself
         own = module.is_own if is_entry else None
-        parts = [(s.position, shape(s.node, own, docstrings=self._docstrings)) for s in statements]
+        parts = [(s.position, self._shape(s.node, own)) for s in statements]
         parts += [(i.position, f"{i.module}:{i.name}") for i in module.imports.get(name, []) if not _is_plain(i, name)]
         parts += [(position, star) for position, star in module.stars if offers(self._project, star, name)]
         if parts:
@@ -83,19 +90,20 @@ class Walk:
             self._mark(module, statement, name)
             self._scan(module, without_definition(statement.node, own) if own else statement.node)
 
+    def _shape(self, node: ast.stmt, own: IsOwn | None) -> str:
+        if own is not None:
+            return shape(node, own, docstrings=self._docstrings)
+        return self._looks.shape(node, docstrings=self._docstrings)
+
     def _scan(self, module: Module, node: ast.AST) -> None:
-        node = spelled_out(node)
-        local, stars = module.imports_of(node)
-        for items in local.values():
-            for item in items:
-                self._import(item)
-        for star in stars:
+        look = self._looks.of(module, node)
+        for item in look.imports:
+            self._import(item)
+        for star in look.stars:
             self._take_star(star)
-        reads = global_reads(node)
-        for chain in chains(node):
-            if chain[0] in reads or chain[0] in local:  # else a parameter or a variable of a function
-                self._follow(resolve(self._project, module, chain, local))
-        self._heed(module, hints(module, node, local))
+        for found in look.found:
+            self._follow(found)
+        self._heed(module, look.hints)
 
     def _follow(self, found: Found, *, told: bool = True) -> None:
         for name in found.loaded:
@@ -154,7 +162,7 @@ class Walk:
         definition = self._entry[1] if name == self._entry[0] else ""
         kept = [s for s in self._quiet.effects(module) if getattr(s.node, "name", None) != definition or not definition]
         if kept:
-            self.effects[name] = _hash([shape(s.node, docstrings=self._docstrings) for s in kept])
+            self.effects[name] = _hash([self._shape(s.node, None) for s in kept])
         for item in module.loads:
             self._touch_import(item)
         for statement in kept:
@@ -201,27 +209,29 @@ class Walk:
         if module is None:
             return
         labels = [(position, "+".join(sorted(found))) for position, found in self._live[name].items()]
-        stirring = [(i.position, f"import {i.loaded}") for i in module.loads if self._stirs(i)]
+        seen: set[str] = set()
+        loads = sorted(module.loads, key=lambda item: item.position)
+        stirring = [(i.position, f"import {', '.join(run)}") for i in loads if (run := self._first_run(i, seen))]
         texts = [text for _, text in sorted({*labels, *stirring})]
         marked = {label for found in self._live[name].values() for label in found}
         changing = bool(stirring) or "effect" in marked or any(len(module.units[unit]) > 1 for unit in marked)
         if changing and len(texts) > 1:
             self.order[name] = _hash(texts)
 
-    def _stirs(self, item: Import) -> bool:
-        """Whether an import runs effects, by itself or through what it imports."""
-        waiting = [item.loaded, *([f"{item.module}.{item.name}"] if item.name else [])]
-        seen: set[str] = set()
+    def _first_run(self, item: Import, seen: set[str]) -> list[str]:
+        """Modules with effects that an import is the first to run, by itself or through what it imports."""
+        waiting = [*([f"{item.module}.{item.name}"] if item.name else []), item.loaded]
+        found = []
         while waiting:
             name = waiting.pop()
             if name in seen or name not in self._touched:
                 continue
-            if name in self.effects:
-                return True
             seen.add(name)
+            if name in self.effects:
+                found.append(name)
             module = self._project.source(name)
-            waiting += [each.loaded for each in module.loads] if module else []
-        return False
+            waiting += [each.loaded for each in reversed(module.loads)] if module else []
+        return found
 
     # ---- code named by text
 

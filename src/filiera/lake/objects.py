@@ -44,8 +44,8 @@ class LocalObjects:
     def __init__(self, root: Path, keys: KeyWrapper) -> None:
         self._root = root
         self._keys = keys
-        self.trash = Trash(root, root.parent / "trash")
         self._kept: dict[str, pa.Table] | None = None  #: oldest first
+        self.trash = Trash(root, root.parent / "trash")
 
     @contextmanager
     def keeping(self) -> Iterator[None]:
