@@ -327,9 +327,11 @@ def test_a_file_that_comes_after_it_was_looked_for_runs_its_reader(project: Path
         assert min(workspace.query("features").column("hour").to_pylist()) == 1.5
 
 
-def test_a_module_that_is_imported_by_a_computed_name_is_an_input(project: Path) -> None:
+def test_a_module_that_uses_did_not_name_is_an_input(project: Path) -> None:
     (project / "plugin.py").write_text("VALUE = 1.0\n")
-    write(project, reading('__import__("plug" + "in").VALUE'))
+    (project / "known.py").write_text("VALUE = 2.0\n")
+    narrow = '@fl.table(partition="day", lookback="1h")', '@fl.table(partition="day", lookback="1h", uses=["known"])'
+    write(project, narrow, reading('__import__("plug" + "in").VALUE'))
     applied(project)
     assert "features read plugin.py, which is not declared" in " ".join(planned(project).warnings)
     (project / "plugin.py").write_text("VALUE = 4.0\n")

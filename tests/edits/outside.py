@@ -43,7 +43,7 @@ EDITS = (
     edit("beside chance and time", RANDOM, "pipeline.py", "IDLE = 1", "IDLE = 2", reruns=False,
          flags=("nondeterministic:random.random", "nondeterministic:time.time", "nondeterministic:datetime.datetime.now")),
     edit("seed", SEEDED, "pipeline.py", "Random(3)", "Random(4)", reruns=True),
-    edit("file read at import", READ, "pipeline.py", "'a'", "'b'", reruns=True, flags=("outside:read_text",)),
+    edit("file read at import", READ, "pipeline.py", "'a'", "'b'", reruns=True),
     edit("list of requirements", LOCK, "requirements.txt", "2.0", "2.1", reruns=False),
     Edit("compiled extension", "bytes of a compiled extension", COMPILED, {**COMPILED, "fast.so": b"two, longer"}, reruns=False,
          coarse="the meaning of bytes is not known"),

@@ -16,7 +16,7 @@ import pytest
 
 from filiera.core.plan import Action
 from random_edits import memory as engine
-from random_edits.edits import edit
+from random_edits.edits import KINDS, edit
 from random_edits.oracle import Oracle, true_key
 from random_edits.remembered import remember
 from random_edits.toy import IN_MEMORY, make, write
@@ -57,6 +57,7 @@ def test_after_every_edit_results_equal_a_clean_run_and_nothing_runs_needlessly(
         assert {name for name in ran if planned[name] in (Action.REUSE, Action.RESTORE, Action.HOLD)} == set()
         runs, least = runs + len(ran), least + len(needed)
     assert least > STEPS, "the edits had an effect"
+    assert set(kinds) == set(KINDS)
     assert runs <= least * (1 + TOLERATED), f"{runs} runs, {least} would have done"
 
 
