@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import copy
 import symtable
 from collections.abc import Iterator
+
+from filiera.code.shape import copied
 
 
 def global_reads(node: ast.AST) -> set[str]:
@@ -53,7 +54,7 @@ def spelled_out(node: ast.AST) -> ast.AST:
     plain = not any(isinstance(item, ast.Name) and item.id == "getattr" for item in ast.walk(node))
     if plain and not any(isinstance(text, ast.Constant) for text in _annotations(node)):
         return node
-    spelled: ast.AST = _SpelledOut().visit(copy.deepcopy(node))
+    spelled: ast.AST = _SpelledOut().visit(copied(node))
     return ast.fix_missing_locations(spelled)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-import copy
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 from filiera.code.bundle import code_files
 from filiera.code.notebooks import with_notebooks
@@ -14,6 +14,7 @@ from filiera.digest import digest_json
 from filiera.errors import CodeError
 
 IsOwn = Callable[[ast.expr], bool]
+_Node = TypeVar("_Node", bound=ast.AST)
 
 
 def shape(node: ast.AST, own: IsOwn | None = None, *, docstrings: bool = False) -> str:
@@ -25,19 +26,33 @@ def shape(node: ast.AST, own: IsOwn | None = None, *, docstrings: bool = False) 
             parameters are left out, since they are recorded as settings, where their change is told as such.
         docstrings: keep them, for code that reads them.
     """
-    fresh = without_definition(node, own) if own is not None else copy.deepcopy(node)
+    fresh = without_definition(node, own) if own is not None else copied(node)
     fresh = _Normal(docstrings).visit(fresh)
     return hashlib.sha256(ast.dump(fresh, annotate_fields=False).encode()).hexdigest()
 
 
 def without_definition(node: ast.AST, own: IsOwn) -> ast.AST:
     """A copy of an asset's definition without what is recorded as settings."""
-    fresh = copy.deepcopy(node)
+    fresh = copied(node)
     if isinstance(fresh, ast.FunctionDef | ast.AsyncFunctionDef):
         fresh.decorator_list = [item for item in fresh.decorator_list if not own(item)]
         fresh.args.kw_defaults = [None if default is None else ast.Constant(0) for default in fresh.args.kw_defaults]
         fresh.args.defaults = [ast.Constant(0) for _ in fresh.args.defaults]
     return fresh
+
+
+def copied(node: _Node) -> _Node:
+    """A copy of a tree; `copy.deepcopy` takes three times as long."""
+    fresh = type(node)()
+    for name, value in vars(node).items():
+        setattr(fresh, name, _copied(value))
+    return fresh
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, ast.AST):
+        return copied(value)
+    return [_copied(item) for item in value] if isinstance(value, list) else value
 
 
 def normalised_digest(root: Path) -> str:
