@@ -32,7 +32,7 @@ def branch(context: Context, name: str, origin: str) -> Generation:
         raise ConflictError("environment.exists", f"environment {name} is there already", next="choose another name")
     if start is None or origin not in known:
         raise NotFoundError("environment.empty", f"{origin} has no generation yet", next=nearest(origin, known))
-    cause = {"from": origin, "generation": start.number}
+    cause = {"from": origin, "from_generation": start.number}
     return _advance(context, name, before, "branch", dict(start.assets), start.bundle, cause)
 
 
@@ -76,5 +76,5 @@ def _advance(
             created_us=tx.now_us,
         )
         environments.advance(tx, generation, number)
-        tx.details.update(generation=generation.number, **cause)
+        tx.details.update(cause, generation=generation.number)
     return generation

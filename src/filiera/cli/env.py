@@ -31,14 +31,14 @@ def list_all(project: str | None) -> None:
 def new(project: str | None, name: str, origin: str) -> None:
     """A new environment NAME that begins where another stands.
 
-    Exit status: 0; 2 no such name; 4 it is there already; 8 nothing stands in the other.
+    Exit status: 0; 2 it cannot be a name; 4 it is there already; 8 nothing stands in the other.
     """
     with open_project(project) as workspace:
         workspace.new_environment(name, origin=origin)
     click.echo(f"{name} stands where {origin} does; work in it with --environment {name}")
 
 
-@command.command("diff")
+@command.command("diff", short_help="The same as `filiera diff`.")
 @click.argument("one")
 @click.argument("other", default="dev")
 @click.pass_context
@@ -53,7 +53,10 @@ def differ(ctx: click.Context, one: str, other: str) -> None:
 @click.argument("name")
 @click.pass_obj
 def delete(project: str | None, name: str) -> None:
-    """Close environment NAME; its history stays in the log. Exit status: 0; 7 dev and prod stay; 8 no such one."""
+    """Close environment NAME; its history stays in the log.
+
+    Exit status: 0; 7 dev and prod stay; 8 no such one.
+    """
     with open_project(project) as workspace:
         workspace.delete_environment(name)
     click.echo(f"{name} is closed")
