@@ -37,13 +37,18 @@ def catch_up(context: Context, environment: str) -> None:
 
 
 def gate_checks(
-    context: Context, candidate: Candidate, champion: ModelVersion | None, environment: str, plan: Plan
+    context: Context,
+    definitions: Definitions,
+    candidate: Candidate,
+    champion: ModelVersion | None,
+    environment: str,
+    plan: Plan,
 ) -> list[Check]:
     """Every condition with its evidence; all are made, so that one refusal names all reasons."""
     version = candidate.version
     checks = [
         _contract(context),
-        _fresh(context, candidate, plan),
+        _fresh(context, definitions, candidate, plan),
         _format(context, version),
         _baseline(version),
     ]
@@ -62,7 +67,7 @@ def _contract(context: Context) -> Check:
     return Check("contract", True, "; ".join(told))
 
 
-def _fresh(context: Context, candidate: Candidate, plan: Plan) -> Check:
+def _fresh(context: Context, definitions: Definitions, candidate: Candidate, plan: Plan) -> Check:
     """Whether the definitions are those that were trained with, on nearly all the rows that are there by now."""
     wanted = {candidate.model.name, *(port.asset for port in candidate.model.inputs)}
     stale = [
@@ -73,6 +78,9 @@ def _fresh(context: Context, candidate: Candidate, plan: Plan) -> Check:
     told = "; ".join(f"{step.asset}: {', '.join(texts)}" for step, texts in stale if texts)
     if told:
         return Check("fresh inputs", False, f"{told}; run `filiera apply` first")
+    if others := _other_definitions(context, definitions, candidate):
+        told = f"made with another definition of {', '.join(others)} than pipeline.py has now"
+        return Check("fresh inputs", False, f"{told}; release what `filiera apply` makes of this one")
     trained, now = _source_rows(context, candidate)
     card = candidate.version.card
     text = f"trained on {card['table']} snapshot {card['snapshot']}"
@@ -80,6 +88,21 @@ def _fresh(context: Context, candidate: Candidate, plan: Plan) -> Check:
     if trained < min(FRESH_SHARE, 1 - held) * now:
         return Check("fresh inputs", False, f"{text}, {trained:,} of {now:,} rows; run `filiera apply` first")
     return Check("fresh inputs", True, text + (f", {trained:,} of {now:,} rows" if trained != now else ""))
+
+
+def _other_definitions(context: Context, definitions: Definitions, candidate: Candidate) -> list[str]:
+    """Assets behind a version that were defined otherwise when it was made: `prod` would give it other inputs."""
+    digests = definitions.graph.digests
+    found: list[str] = []
+    with context.ledger.reading() as connection:
+        waiting = [candidate.trace]
+        while waiting:
+            trace = waiting.pop()
+            if trace.definition and trace.definition != digests.get(trace.asset):
+                found.append(trace.asset)
+            made = [traces.of_output(connection, output) for output in trace.input_snapshots.values()]
+            waiting += [item for item in made if item is not None]
+    return sorted(set(found))
 
 
 def _source_rows(context: Context, candidate: Candidate) -> tuple[int, int]:

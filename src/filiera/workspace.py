@@ -225,6 +225,7 @@ class Workspace:
             environment: that would move.
             overrides: settings of this run only, such as `{"power.max_leaf_nodes": 64}`.
         """
+        self._refuse_unknown(environment)
         return self._plan(self._overridden(overrides), environment)
 
     def _overridden(self, overrides: Overrides | None) -> Definitions:
@@ -262,6 +263,7 @@ class Workspace:
         """
         from filiera.core.plan_text import plan_text
 
+        self._refuse_unknown(environment)
         seen = self._look()
         definitions = self._overridden(overrides)
         facts = LedgerFacts(self._context, environment, bundle=definitions.bundle)
@@ -610,7 +612,7 @@ class Workspace:
         """Move an environment to a model version, if every check of its gate passes.
 
         Args:
-            label: `power` = the newest version, `power@2` = that one.
+            label: `power` = the version that stands in `origin`, else the newest; `power@2` = that one.
             environment: that moves.
             origin: the environment whose tables stand behind the version, such as a branch.
 
@@ -622,13 +624,14 @@ class Workspace:
         self._refuse_unknown(environment)
         self._refuse_unknown(origin)
         context, definitions = self._context, self.definitions()
-        candidate = releasing.find_candidate(context, definitions, self.version(label))
+        standing = None if "@" in label else releasing.champion_of(context, origin, label)
+        candidate = releasing.find_candidate(context, definitions, standing or self.version(label))
         with self._lock(wait_s=RELEASE_WAIT_S):
             champion = releasing.champion_of(context, environment, candidate.version.name)
             if champion is not None:
                 releasing.catch_up(context, environment)
             plan = self._plan(definitions, origin)
-            checks = releasing.gate_checks(context, candidate, champion, environment, plan)
+            checks = releasing.gate_checks(context, definitions, candidate, champion, environment, plan)
             generation = releasing.release(context, definitions, candidate, environment, origin, checks)
         return {
             "schema": "filiera.release/1",
@@ -783,7 +786,8 @@ class Workspace:
         """The generations of an environment, newest first: `filiera.log/1`."""
         from filiera.explain import log
 
-        self._refuse_unknown(environment)
+        if self.head(environment) is None:  # a closed one has its history
+            self._refuse_unknown(environment)
         return log(self._context, environment, limit)
 
     def diff(self, one: str, other: str = DEV) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from filiera.cli.opened import open_project
 @click.option("--json", "as_json", is_flag=True, help="print one JSON object")
 @click.pass_obj
 def command(project: str | None, model: str, environment: str, origin: str, as_json: bool) -> None:
-    """Release MODEL (its newest version) or MODEL@NUMBER, if every check of the gate passes.
+    """Release MODEL (its version that stands in --from) or MODEL@NUMBER, if every check of the gate passes.
 
     Checks: contract, fresh inputs, safe format, beats the baseline, beats the champion on rows that neither has seen.
     Exit status: 0; 7 refused, with every failing check and its evidence.
