@@ -21,6 +21,14 @@ from filiera.errors import NotFoundError, nearest
 from filiera.ledger import environments, snapshots, studies, traces
 from filiera.ledger.journal import Connection
 
+_ACTIONS = {
+    "run": "must run",
+    "maybe": "may run",
+    "hold": "is held",
+    "restore": "runs nothing: an earlier result will stand again",
+    "reuse": "is up to date",
+}
+
 
 def why(context: Context, plan: Plan, asset: str) -> dict[str, Any]:
     """What the plan does with an asset and why, and what stands for it now: `filiera.why/1`.
@@ -172,8 +180,7 @@ def why_text(answer: Mapping[str, Any]) -> str:
 
 
 def _why_lines(answer: Mapping[str, Any]) -> Iterator[str]:
-    word = {"run": "must run", "maybe": "may run", "hold": "is held", "reuse": "is up to date"}[answer["action"]]
-    yield f"{answer['asset']} {word} in {answer['environment']}"
+    yield f"{answer['asset']} {_ACTIONS[answer['action']]} in {answer['environment']}"
     for reason in answer["reasons"]:
         yield f"  {reason['dimension']:8}{reason['text']}"
     stands = answer["stands"]
@@ -182,7 +189,8 @@ def _why_lines(answer: Mapping[str, Any]) -> Iterator[str]:
         return
     money = Money.of(f"{stands['cost']['amount']} {stands['cost']['currency']}")
     made = stands["made"][:16].replace("T", " ")
-    yield f"  stands  {stands['label']}, made {made} in {stands['seconds']:g} s for {money}"
+    took = f" in {stands['seconds']:.3g} s for {money}" if answer["operation"] != "ingest" else ""
+    yield f"  stands  {stands['label']}, made {made}{took}"
     if stands["inputs"]:
         yield f"  from    {', '.join(stands['inputs'].values())}"
     if stands["units"]:
@@ -218,6 +226,8 @@ def _log_lines(answer: Mapping[str, Any]) -> Iterator[str]:
             yield f"      without {', '.join(entry['gone'])}"
         if "to" in entry["cause"]:
             yield f"      back to generation {entry['cause']['to']}"
+        for place, value in entry["cause"].get("set", {}).items():
+            yield f"      with {place} = {value}"
         if entry["code_changed"]:
             yield "      the code changed"
 
