@@ -65,7 +65,8 @@ def _dev(context: Context) -> Ready:
     return Ready(
         LedgerFacts(context, DEV).head,
         lambda left_out: _plan_dev(context, definitions, left_out),
-        lambda left_out, guard: apply(context, definitions, DEV, left_out=left_out, guard=guard),
+        # no plan has the price of a study that goes on, so nobody agreed to it
+        lambda left_out, guard: apply(context, definitions, DEV, left_out=left_out, guard=guard, studies_go_on=False),
     )
 
 

@@ -18,7 +18,7 @@ def plan_text(plan: Plan) -> str:
         names = [step.asset for step in plan.steps if step.action is action]
         if names:
             lines.append(f"  {action.value:8}{_names(names)}")
-    lines += [f"  study   {s.asset} {s.detail}" for s in plan.steps if s.action is Action.REUSE and s.detail]
+    lines += [f"  study   {step.asset} {step.detail}" for step in _going_on(plan)]
     lines += [f"  note    {text}" for text in plan.warnings]
     if plan.up_to_date:
         return "\n".join(["nothing to do", *lines])
@@ -30,9 +30,14 @@ def _names(names: list[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
+def _going_on(plan: Plan) -> list[Step]:
+    return [step for step in plan.steps if step.action in (Action.REUSE, Action.RESTORE) and step.detail]
+
+
 def _price(plan: Plan) -> str:
     if not plan.work:
-        return "nothing runs: earlier results stand again"
+        more = " but studies that may continue, at a price of their own" if _going_on(plan) else ""
+        return f"nothing runs{more}: earlier results stand again"
     likely = f" (p90 {plan.cost_p90}, {_time(plan.seconds_p90)})" if plan.seconds_p90 is not None else ""
     expected = f"expected {plan.cost}, {_time(plan.seconds)}{likely}"
     guesses = " (guesses: fewer than three earlier runs)" if any(step.guess for step in plan.work) else ""
@@ -56,7 +61,8 @@ def _step(step: Step) -> list[str]:
         likely = f" ({step.probability:.0%} likely)" if step.action is Action.MAYBE else ""
         figures = f"{likely}  {_time(step.seconds)}, {step.cost}"
     reasons = "; ".join(reason.text for reason in step.reasons[:_SHOWN])
-    why = f"  because {reasons}" if step.operation != "ingest" and reasons else ""
+    told = reasons if reasons.startswith("if ") else f"because {reasons}"
+    why = f"  {told}" if step.operation != "ingest" and reasons else ""
     detail = f" [{step.detail}]" if step.detail else ""
     return [f"  {step.action.value:8}{step.operation} {step.asset}{detail}{figures}{why}"]
 

@@ -60,6 +60,7 @@ class ApplyReport:
 
     environment: str
     steps: tuple[Done, ...]
+    restored: tuple[str, ...] = ()  #: assets of which an earlier result stands again
     refused: tuple[tuple[str, FilieraError], ...]  #: files that were refused as a whole
     failure: FilieraError | None  #: the error that stopped a step; later steps that need it were held
     generation: int | None
@@ -85,6 +86,7 @@ class ApplyReport:
                 }
                 for step in self.steps
             ],
+            "restored": list(self.restored),
             "refused": [{"path": path, **error.to_json()} for path, error in self.refused],
             "failure": self.failure.to_json() if self.failure else None,
         }
@@ -99,9 +101,13 @@ class ApplyReport:
         lines = [
             f"  {step.outcome:7} {step.asset:16} {text}".rstrip() for step, text in zip(self.steps, texts, strict=True)
         ]
+        if self.restored:
+            lines.append(f"  {'restored':7} {', '.join(self.restored)}")
         lines += [f"  refused {path}\n{_indented(str(error))}" for path, error in self.refused]
         if self.failure:
             lines.append(_indented(str(self.failure)))
+        if not lines:
+            lines.append("nothing to do")
         tail = f", {self.environment} is at generation {self.generation}" if self.generation else ""
         lines.append(f"{self.seconds:.1f} s, {self.cost}{tail}")
         return "\n".join(lines)
@@ -157,6 +163,7 @@ def apply(
     trials: int | None = None,
     cause: Mapping[str, Any] | None = None,
     guard: Guard | None = None,
+    studies_go_on: bool = True,
 ) -> ApplyReport:
     """Bring an environment up to date with the definitions.
 
@@ -171,6 +178,7 @@ def apply(
         trials: upper limit of trials for this run.
         cause: why the environment moves, for its record; such as settings of this run only.
         guard: may refuse to publish.
+        studies_go_on: a study that ended goes on where it may, such as when its limit was raised.
 
     Raises:
         ConflictError: somebody moved the environment meanwhile; the work is kept under its keys.
@@ -181,6 +189,7 @@ def apply(
     facts = LedgerFacts(context, environment, head, trials, definitions.bundle)
     failure: FilieraError | None = None
     forecasts: list[dict[str, Any]] = []
+    restored: list[str] = []
     blocked = dict.fromkeys(left_out, 0.0)
     for asset in definitions.graph.ordered():
         if pinned and asset.name in pinned:
@@ -189,7 +198,8 @@ def apply(
         if asset.name in left_out:
             continue
         (step,) = consider([asset], definitions.graph, facts, blocked)
-        if step.action in (Action.REUSE, Action.RESTORE) and not step.detail:  # a study that may continue does
+        if step.action in (Action.REUSE, Action.RESTORE) and not (step.detail and studies_go_on):
+            restored += [asset.name] if step.action is Action.RESTORE else []
             continue
         keep_bundle(context, definitions)
         step = priced(step, definitions.graph, facts)
@@ -206,6 +216,7 @@ def apply(
     return ApplyReport(
         environment=environment,
         steps=tuple(done),
+        restored=tuple(restored),
         refused=tuple(refused),
         failure=failure,
         generation=generation,

@@ -253,7 +253,9 @@ def _with_spread(plan: Plan, graph: Graph, facts: Facts, history: Mapping[str, S
     spread = simulate(chances)
     if spread is None:
         return plan
-    return replace(plan, seconds_p90=spread.seconds_p90, cost_p90=Money(spread.nano_p90, plan.currency))
+    # the worst case is the sum of 90th percentiles: only the noise of the draws comes out above it
+    seconds, nano = min(spread.seconds_p90, plan.worst_seconds), min(spread.nano_p90, plan.worst_cost.nano)
+    return replace(plan, seconds_p90=seconds, cost_p90=Money(nano, plan.currency))
 
 
 def consider(assets: Sequence[Table | Model], graph: Graph, facts: Facts, unknown: Mapping[str, float]) -> list[Step]:
