@@ -57,7 +57,7 @@ def ended(came: dict[str, dict[str, Any]]) -> bool:
 
 def test_a_new_file_is_an_event_a_plan_a_run_and_a_page(served: tuple[Path, str]) -> None:
     root, url = served
-    until(lambda: came_of(url, "means something else"), lambda found: len(found) == 2)
+    until(lambda: came_of(url, "is now "), lambda found: len(found) == 2)
     (root / "data" / "fresh.csv").write_text(projects.rows(42, 2))
     came = until(lambda: came_of(url, "fresh.csv"), ended, most_s=90)
     assert came["prod"]["intent"]["state"] == "done", came
@@ -68,7 +68,7 @@ def test_a_new_file_is_an_event_a_plan_a_run_and_a_page(served: tuple[Path, str]
     assert [step["asset"] for step in waiting[0]["work"]] == ["usage"]
     page = ask(f"{url}events")[2]
     assert "new file data/fresh.csv" in page
-    assert "96 rows read from 1 files" in page
+    assert "96 rows read from 1 file" in page
     assert "train usage waits for a person" in page
     assert f'action="/v1/intents/{waiting[0]["number"]}/approve"' in page
     assert '<a href="/events">events</a>' in ask(url)[2]

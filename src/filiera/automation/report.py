@@ -8,6 +8,7 @@ from typing import Any
 
 from filiera.clock import rfc3339
 from filiera.core.event import Decision, Event, EventKind, Intent
+from filiera.core.money import Money
 from filiera.core.text_table import text_table
 from filiera.dimensions.context import Context
 from filiera.ledger import events, intents
@@ -56,7 +57,7 @@ def _text(event: Event) -> str:
     if event.kind is EventKind.DATA:
         return f"snapshot {body['snapshot']} is newer than what {body['environment']} stands on"
     if event.kind in (EventKind.CODE, EventKind.SETTINGS):
-        return f"means something else, {event.source_id.removeprefix('sha256:')[:12]}"
+        return f"is now {event.source_id.removeprefix('sha256:')[:12]}"
     if event.kind is EventKind.REST:
         return f"what {event.source_id} left"
     if event.kind is EventKind.START:
@@ -116,10 +117,10 @@ def events_text(report: Mapping[str, Any]) -> str:
     """What waits for a person, then a line for each event and environment, newest first."""
     lines = []
     for intent in report["waiting"]:
-        worst = intent["worst_cost"]
         lines.append(f"intent {intent['number']} of {intent['environment']} waits: {intent['reason']}")
         lines += [f"  {s['operation']:8} {s['asset']:16} {'; '.join(s['reasons'])}" for s in intent["work"]]
-        lines.append(f"  at most {worst['amount']} {worst['currency']}; `filiera events approve {intent['number']}`")
+        worst = Money.of(f"{intent['worst_cost']['amount']} {intent['worst_cost']['currency']}")
+        lines.append(f"  at most {worst}, nobody waits for it; `filiera events approve {intent['number']}` lets it run")
     rows: list[tuple[str, ...]] = []
     for event in report["events"]:
         head = (str(event["number"]), event["created"][:19], event["kind"], event["source"], _short(event["text"], 60))

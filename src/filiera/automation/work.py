@@ -102,7 +102,7 @@ def _of_report(intent: Intent, report: ApplyReport, *, published: bool) -> _End:
     failed = [(step.asset, step.key or intent.key, step.text) for step in report.steps if step.outcome == "failed"]
     told = failed or [(step.asset, "", step.text) for step in done]
     result = {
-        "text": "; ".join(f"{asset}: {text}" for asset, _, text in told) or "nothing to compute",
+        "text": "; ".join(f"{asset}: {text}" for asset, _, text in told) or "nothing ran: earlier results stand",
         "seconds": round(report.seconds, 3),
         "cost": report.cost.to_json(),
     }

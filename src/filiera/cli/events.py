@@ -26,7 +26,7 @@ def command(ctx: click.Context, limit: int, as_json: bool) -> None:
         click.echo(events_text(report))
 
 
-@command.command("add")
+@command.command("add", short_help="Say that the project is due, for a REASON.")
 @click.argument("reason")
 @click.option("--cause", type=click.IntRange(min=1), help="number of the intent whose run brought it about")
 @click.pass_obj
@@ -40,7 +40,7 @@ def add(project: str | None, reason: str, cause: int | None) -> None:
     click.echo(f"event {number}; `filiera up` looks at it at once")
 
 
-@command.command("approve")
+@command.command("approve", short_help="Let intent NUMBER run that waits for a person.")
 @click.argument("number", type=click.IntRange(min=1))
 @click.pass_obj
 def approve(project: str | None, number: int) -> None:

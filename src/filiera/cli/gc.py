@@ -51,4 +51,6 @@ def _lines(answer: Mapping[str, Any]) -> list[str]:
 
 
 def _sums(item: Mapping[str, Any]) -> str:
-    return f"{item['objects']} objects, {item['size_bytes'] / 1e6:.1f} MB"
+    from filiera.dimensions.waiting import size_text
+
+    return f"{item['objects']:,} object{'' if item['objects'] == 1 else 's'}, {size_text(item['size_bytes'])}"

@@ -46,14 +46,18 @@ class SourceReport:
     def text(self) -> str:
         """One line."""
         counts = f"{self.accepted:,} accepted, {self.quarantined:,} quarantined, {self.duplicates:,} duplicates"
-        tail = f", {len(self.refused)} files refused" if self.refused else ""
-        return f"{self.rows_read:,} rows read from {self.files} files: {counts}{tail}"
+        tail = f", {_files(len(self.refused))} refused" if self.refused else ""
+        return f"{self.rows_read:,} rows read from {_files(self.files)}: {counts}{tail}"
+
+
+def _files(count: int) -> str:
+    return f"{count:,} file{'' if count == 1 else 's'}"
 
 
 def ingest_source(context: Context, source: Source, waiting: Sequence[Candidate]) -> SourceReport:
     """Read the files that wait; one that is refused as a whole stops no other."""
     total = sum(item.size_bytes for item in waiting)
-    context.progress.start(source.name, total, f"{len(waiting)} files")
+    context.progress.start(source.name, total, _files(len(waiting)))
     report, done = SourceReport(), 0
     for item in waiting:
         report = _ingest_file(context, source, item, report)

@@ -68,10 +68,16 @@ def _set_table(table: Table, setting: str, value: Any) -> Table:
 
 def _set_model(model: Model, setting: str, value: Any) -> Model:
     _refuse_unknown(model.name, setting, [parameter.name for parameter in model.space])
+    before = next(item for item in model.space if item.name == setting)
+    if before.kind in ("float", "integer") and (isinstance(value, bool) or not isinstance(value, (int, float))):
+        raise UsageError(
+            "set.value", f"{model.name}.{setting} is a number", expected="such as 64 or 0.1", found=json.dumps(value)
+        )
     fixed = Parameter(name=setting, kind="fixed", choices=(value,))
     return replace(model, space=tuple(fixed if item.name == setting else item for item in model.space))
 
 
 def _refuse_unknown(asset: str, setting: str, known: Sequence[str]) -> None:
     if setting not in known:
-        raise UsageError("set.setting", f"{asset} has no setting {setting}", next=nearest(setting, known))
+        way = nearest(setting, known) if known else "a keyword parameter of its function makes one"
+        raise UsageError("set.setting", f"{asset} has no setting {setting}", next=way)

@@ -34,7 +34,7 @@ from filiera.dimensions.facts import seen_digest
 from filiera.dimensions.likeness import DIFFERENT, EQUAL, Likeness, compare_model, compare_table
 from filiera.dimensions.rebuild import rebuild_model, rebuild_table
 from filiera.dimensions.runtimes import refuse_other_runtime
-from filiera.errors import CodeError, ConflictError, NotFoundError, WorkError
+from filiera.errors import CodeError, ConflictError, NotFoundError, UsageError, WorkError
 from filiera.lake.table import freed
 from filiera.ledger import environments, removals, snapshots, studies, traces
 
@@ -82,10 +82,12 @@ def recorded(context: Context, trace: Trace) -> Recorded:
 
     Raises:
         NotFoundError: its code or an input was freed, or it was made before code was kept.
-        ConflictError: it is the trace of a source, which is read from files.
+        UsageError: it is the trace of a source, which is read from files.
     """
     if trace.kind == "source":
-        raise ConflictError("reproduce.source", f"{trace.asset} is a source: its rows came from files")
+        raise UsageError(
+            "reproduce.source", f"{trace.asset} is a source: its rows came from files", expected="a table or a model"
+        )
     with context.ledger.reading() as connection:
         output: Snapshot | ModelVersion | None = snapshots.get(connection, trace.output)
         output = output or studies.get_version(connection, trace.output)

@@ -17,7 +17,7 @@ LATER = (Standing.BUSY, Standing.UNREADABLE)
 def pending(context: Context, source: str) -> Pending:
     """New and changed files of a source, one line each."""
     waiting = [item for item in candidates(context, source) if item.standing is not Standing.TOUCHED]
-    texts = tuple(f"{item.standing.value} file {item.name} ({_size(item.size_bytes)})" for item in waiting)
+    texts = tuple(f"{item.standing.value} file {item.name} ({size_text(item.size_bytes)})" for item in waiting)
     listing = [[item.name, str(item.size_bytes), str(item.mtime_ns)] for item in waiting]
     return Pending(texts, sum(item.size_bytes for item in waiting), digest_json("pending", 1, listing))
 
@@ -75,5 +75,6 @@ def newest_files(records: Sequence[sources.FileRecord]) -> dict[str, sources.Fil
     return {path: record for path, record in found.items() if record.state != "part"}
 
 
-def _size(count: int) -> str:
+def size_text(count: int) -> str:
+    """`1.9 MB` or `27.6 kB`."""
     return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{max(count / 1e3, 0.1):.1f} kB"

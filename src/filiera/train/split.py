@@ -28,7 +28,7 @@ def windows(split: Split, times_us: Longs) -> tuple[Window, ...]:
 
     Raises:
         UsageError: folds over rows that have a time.
-        WorkError: the rows do not reach over one window; the message says what is needed.
+        WorkError: the rows do not reach over one window, or they have gaps; the message says what is needed.
     """
     if split.kind == "folds":
         raise UsageError(
@@ -49,8 +49,14 @@ def windows(split: Split, times_us: Longs) -> tuple[Window, ...]:
             found.append(window)
         cell -= 1
     kept = [window for window in found if _has_rows(window, times_us)]
-    if not kept:
+    if not found:
         raise _too_little(split, newest - first)
+    if not kept:
+        raise WorkError(
+            "train.empty_windows", "no window of the split has rows to train on and rows to test on",
+            expected="rows in both", found=f"{(newest - first) / DAY_US:.1f} days with gaps",
+            next="ask for more windows, or make `train` or `test` of the split longer",
+        )  # fmt: skip
     return tuple(reversed(kept))
 
 

@@ -36,7 +36,7 @@ def test_a_new_file_is_seen_planned_run_and_told_once(template: Path, tmp_path: 
     up = ready(template, tmp_path / "p")
     drop(tmp_path / "p", 1)
     (text,) = up.turn().texts
-    assert text.startswith("dev: readings: 5 rows read from 1 files: 5 accepted")
+    assert text.startswith("dev: readings: 5 rows read from 1 file: 5 accepted")
     entries = up.workspace.ledger.verify().entries
     for _ in range(3):
         assert up.turn(later_s=5).texts == []
