@@ -78,7 +78,7 @@ def _fresh(context: Context, definitions: Definitions, candidate: Candidate, pla
     told = "; ".join(f"{step.asset}: {', '.join(texts)}" for step, texts in stale if texts)
     if told:
         return Check("fresh inputs", False, f"{told}; run `filiera apply` first")
-    if others := _other_definitions(context, definitions, candidate):
+    if others := _other_definitions(context, definitions, candidate, plan.environment):
         told = f"made with another definition of {', '.join(others)} than pipeline.py has now"
         return Check("fresh inputs", False, f"{told}; release what `filiera apply` makes of this one")
     trained, now = _source_rows(context, candidate)
@@ -90,12 +90,17 @@ def _fresh(context: Context, definitions: Definitions, candidate: Candidate, pla
     return Check("fresh inputs", True, text + (f", {trained:,} of {now:,} rows" if trained != now else ""))
 
 
-def _other_definitions(context: Context, definitions: Definitions, candidate: Candidate) -> list[str]:
-    """Assets behind a version that were defined otherwise when it was made: `prod` would give it other inputs."""
+def _other_definitions(context: Context, definitions: Definitions, candidate: Candidate, source: str) -> list[str]:
+    """Assets behind a version that were defined otherwise when it was made: `prod` would give it other inputs.
+
+    The version that stands in `source` has none: where a definition changed since, its output came out equal.
+    """
     digests = definitions.graph.digests
     found: list[str] = []
     with context.ledger.reading() as connection:
-        waiting = [candidate.trace]
+        head = environments.head(connection, source)
+        stands = head is not None and head.assets.get(candidate.version.name) == candidate.trace.id
+        waiting = [] if stands else [candidate.trace]
         while waiting:
             trace = waiting.pop()
             if trace.definition and trace.definition != digests.get(trace.asset):
@@ -139,10 +144,10 @@ def _baseline(version: ModelVersion) -> Check:
     ours, theirs = version.metrics["window_scores"], version.metrics["baseline_window_scores"]
     gains = np.array(theirs) - np.array(ours)
     wins = int((gains > 0).sum())
-    unit = version.card["unit"] or ""
+    unit = f" {version.card['unit']}" if version.card["unit"] else ""
     text = (
-        f"{version.metrics['value']:.4g} {unit} against {version.metrics['baseline']} "
-        f"{version.metrics['baseline_value']:.4g} {unit}, better in {wins} of {len(gains)} windows"
+        f"{version.metrics['value']:.4g}{unit} against {version.metrics['baseline']} "
+        f"{version.metrics['baseline_value']:.4g}{unit}, better in {wins} of {len(gains)} windows"
     )
     return Check("beats baseline", bool(gains.mean() > 0), text)
 

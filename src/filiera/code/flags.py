@@ -13,7 +13,7 @@ _WITH_NAME = {
     "dynamic": "imports modules of {0} by computed names, so any change there counts; `uses=[...]` says which",
     "whole": "uses the module {0} as a value, so any change of it counts",
     "unlocked": "reaches {0}, which is not installed: its version is not part of the key",
-    "nondeterministic": "uses {0}: its result cannot be reproduced",
+    "nondeterministic": "uses {0}: its result may not come out the same again",
     "outside": "reads from outside with {0}: what `files=[...]` does not declare is refused or not seen",
 }
 

@@ -45,11 +45,11 @@ def _price(plan: Plan) -> str:
 
 
 def _changes(plan: Plan) -> list[tuple[str, str]]:
-    """Each reason once, by dimension; conditions of maybe are told with their step."""
+    """Each reason once, by dimension; conditions of maybe and thresholds are told with their step."""
     seen: dict[tuple[str, str], None] = {}
     for step in plan.steps:
         for reason in step.reasons:
-            if not reason.text.startswith(("if ", "waits", "never")):
+            if not reason.text.startswith(("if ", "waits", "never", "stale")):
                 text = reason.text if step.operation == "ingest" else f"{step.asset}: {reason.text}"
                 seen.setdefault((reason.dimension.value, text), None)
     return list(seen)

@@ -61,9 +61,9 @@ def metrics(model: Model, winner: Trial, baseline: Baseline, trials: Sequence[Tr
 
 def summary(version: ModelVersion, used: int, limit: int, reason: str, *, stays: bool = False) -> str:
     """One line: the score against the baseline, and where the search ended."""
-    unit, found = version.card["unit"] or "", version.metrics
+    unit, found = f" {version.card['unit']}" if version.card["unit"] else "", version.metrics
     return (
-        f"{version.label}{' stays' if stays else ''}: {found['score']} {found['value']:.4g} {unit} (baseline "
+        f"{version.label}{' stays' if stays else ''}: {found['score']} {found['value']:.4g}{unit} (baseline "
         f"{found['baseline']} {found['baseline_value']:.4g}), {used} of at most {limit} trials: {reason}"
     )
 

@@ -393,4 +393,4 @@ def test_environment_variables_are_listed_and_values_from_outside_are_told(root)
     graph = describe(root, text)
     assert graph.find("features").code.manifest["variables"] == ["LIMIT", "OTHER"]
     assert graph.find("plain").code.manifest["variables"] == []
-    assert graph.warnings == ("features: uses random.random: its result cannot be reproduced",)
+    assert graph.warnings == ("features: uses random.random: its result may not come out the same again",)
