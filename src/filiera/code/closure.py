@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from filiera.code.flags import sentence
 from filiera.code.look import Looks
 from filiera.code.project import Project
 from filiera.code.quiet import Quiet
@@ -107,4 +108,4 @@ def explain(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) != new.get(name):
             texts.append(f"{name} {old.get(name, 'absent')} -> {new.get(name, 'absent')}")
-    return texts + [f"flag {flag}" for flag in now.get("flags", []) if flag not in before.get("flags", [])]
+    return texts + [f"it {sentence(flag)}" for flag in now.get("flags", []) if flag not in before.get("flags", [])]

@@ -14,7 +14,7 @@ _WITH_NAME = {
     "whole": "uses the module {0} as a value, so any change of it counts",
     "unlocked": "reaches {0}, which is not installed: its version is not part of the key",
     "nondeterministic": "uses {0}: its result may not come out the same again",
-    "outside": "reads from outside with {0}: what `files=[...]` does not declare is refused or not seen",
+    "outside": "reads from outside with {0}: a change there is not seen",
 }
 
 
