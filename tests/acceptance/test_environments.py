@@ -56,6 +56,17 @@ def test_a_branch_begins_where_another_stands_and_its_work_is_shared(project: Pa
             workspace.plan("exploer")
 
 
+def test_the_90th_percentile_of_a_plan_is_not_above_its_worst_case(project: Path) -> None:
+    edit(project, "max_depth=depth", "max_depth=depth + 2")
+    with Workspace.open(project) as workspace:
+        plan = workspace.plan()
+        assert [step.asset for step in plan.work] == ["usage"], "the noise of one step is always the same"
+        assert plan.seconds_p90 is not None
+        assert 0 < plan.seconds_p90 <= plan.worst_seconds
+        assert plan.cost_p90 is not None
+        assert plan.cost_p90 <= plan.worst_cost
+
+
 def test_a_deleted_environment_keeps_its_history_and_takes_no_work(project: Path) -> None:
     assert "explore is closed" in projects.filiera("env", "delete", "explore", project=project).stdout
     told = projects.filiera("log", "explore", project=project).stdout
@@ -99,6 +110,12 @@ def test_why_says_that_an_earlier_result_will_stand_again(project: Path) -> None
         assert report.restored == ("usage",)
         assert "restored usage" in report.to_text()
         assert workspace.apply().to_text().startswith("nothing to do\n")
+
+
+def test_a_source_is_not_reproduced(project: Path) -> None:
+    done = projects.filiera("reproduce", "readings", project=project, check=False)
+    assert done.returncode == 2
+    assert "a table or a model" in done.stderr
 
 
 def test_the_log_tells_the_settings_of_one_run(project: Path) -> None:

@@ -51,6 +51,15 @@ def test_the_newest_cell_counts_once_half_of_it_is_covered():
     assert windows(split, six)[-1].test_low == 40 * DAY_US
 
 
+def test_rows_with_gaps_are_not_told_to_be_too_few():
+    split = Split(kind="holdout", windows=1, train_us=None, test_us=3 * DAY_US, gap_us=0)
+    times = np.append(np.arange(0, 2 * DAY_US, DAY_US // 24), 28 * DAY_US)
+    with pytest.raises(WorkError) as caught:
+        windows(split, times)
+    assert caught.value.code == "train.empty_windows"
+    assert "longer" in caught.value.next
+
+
 def test_too_few_rows_say_how_many_days_are_needed():
     split = Split(kind="backtest", windows=3, train_us=20 * DAY_US, test_us=10 * DAY_US, gap_us=DAY_US)
     with pytest.raises(WorkError, match=r"26\.0 days") as caught:
