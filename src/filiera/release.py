@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from filiera.challenge import Candidate, challenge
-from filiera.core.asset import Model
+from filiera.core.asset import Graph, Model
 from filiera.core.generation import Generation
 from filiera.core.model import ModelVersion
 from filiera.core.plan import Action, Dimension, Plan
+from filiera.core.trace import Trace
 from filiera.dimensions.apply import keep_bundle
 from filiera.dimensions.context import Context, Definitions
+from filiera.dimensions.dynamic import moved
 from filiera.dimensions.follow import OTHER_VARIABLE, follow
+from filiera.dimensions.plan import definition_changes
 from filiera.dimensions.versions import package_of
 from filiera.errors import ConflictError, FilieraError, GateError, NotFoundError
 from filiera.govern.gate import Check, judge
@@ -37,13 +40,18 @@ def catch_up(context: Context, environment: str) -> None:
 
 
 def gate_checks(
-    context: Context, candidate: Candidate, champion: ModelVersion | None, environment: str, plan: Plan
+    context: Context,
+    definitions: Definitions,
+    candidate: Candidate,
+    champion: ModelVersion | None,
+    environment: str,
+    plan: Plan,
 ) -> list[Check]:
     """Every condition with its evidence; all are made, so that one refusal names all reasons."""
     version = candidate.version
     checks = [
         _contract(context),
-        _fresh(context, candidate, plan),
+        _fresh(context, definitions, candidate, plan),
         _format(context, version),
         _baseline(version),
     ]
@@ -62,18 +70,22 @@ def _contract(context: Context) -> Check:
     return Check("contract", True, "; ".join(told))
 
 
-def _fresh(context: Context, candidate: Candidate, plan: Plan) -> Check:
+def _fresh(context: Context, definitions: Definitions, candidate: Candidate, plan: Plan) -> Check:
     """Whether the definitions are those that were trained with, on nearly all the rows that are there by now."""
-    wanted = {candidate.model.name, *(port.asset for port in candidate.model.inputs)}
+    lineage = _lineage(context, candidate)
+    wanted = {trace.asset for trace in lineage} | _upstream(definitions.graph, candidate.model.name)
     stale = [
-        (step, [reason.text for reason in step.reasons if reason.dimension is not Dimension.DATA])
+        (step.asset, [reason.text for reason in step.reasons if reason.dimension is not Dimension.DATA])
         for step in plan.steps
         if step.asset in wanted and step.action is not Action.REUSE
     ]
-    told = "; ".join(f"{step.asset}: {', '.join(texts)}" for step, texts in stale if texts)
+    told = "; ".join(f"{asset}: {', '.join(texts)}" for asset, texts in stale if texts)
     if told:
         return Check("fresh inputs", False, f"{told}; run `filiera apply` first")
-    trained, now = _source_rows(context, candidate)
+    if other := _trained_otherwise(context, definitions, lineage):
+        text = f"{candidate.version.label} was trained with other definitions: {other}"
+        return Check("fresh inputs", False, f"{text}; bring them back and run `filiera apply`, or release what stands")
+    trained, now = _source_rows(context, lineage)
     card = candidate.version.card
     text = f"trained on {card['table']} snapshot {card['snapshot']}"
     held = context.settings.hold_until(candidate.model.name)
@@ -82,23 +94,55 @@ def _fresh(context: Context, candidate: Candidate, plan: Plan) -> Check:
     return Check("fresh inputs", True, text + (f", {trained:,} of {now:,} rows" if trained != now else ""))
 
 
-def _source_rows(context: Context, candidate: Candidate) -> tuple[int, int]:
-    """Rows of the sources behind a version when it was trained, and now."""
-    trained = now = 0
-    waiting, seen = list(candidate.trace.input_snapshots.items()), set()
+def _lineage(context: Context, candidate: Candidate) -> list[Trace]:
+    """The trace of a version, and of everything that it was made from."""
+    found, waiting = {candidate.trace.id: candidate.trace}, [candidate.trace]
     with context.ledger.reading() as connection:
         while waiting:
-            name, snapshot_id = waiting.pop()
-            if name in seen:
-                continue
-            seen.add(name)
-            snapshot = snapshots.get(connection, snapshot_id)
-            if name in context.settings.sources:
-                newest = snapshots.latest(connection, name)
-                trained += snapshot.rows if snapshot else 0
-                now += newest.rows if newest else 0
-            elif (trace := traces.of_output(connection, snapshot_id)) is not None:
-                waiting += trace.input_snapshots.items()
+            for name, output in waiting.pop().input_snapshots.items():
+                trace = None if name in context.settings.sources else traces.of_output(connection, output)
+                if trace is not None and trace.id not in found:
+                    found[trace.id] = trace
+                    waiting.append(trace)
+    return list(found.values())
+
+
+def _upstream(graph: Graph, name: str) -> set[str]:
+    """An asset, and everything that it is made from by these definitions."""
+    found, waiting = {name}, [name]
+    while waiting:
+        asset = graph.find(waiting.pop())
+        fresh = {port.asset for port in asset.inputs} - found if asset else set()
+        found |= fresh
+        waiting += fresh
+    return found
+
+
+def _trained_otherwise(context: Context, definitions: Definitions, lineage: Sequence[Trace]) -> str:
+    """How the definitions of the folder differ from those that a version was made with; "" = they do not."""
+    graph, texts = definitions.graph, []
+    for trace in lineage:
+        asset = graph.find(trace.asset)
+        if asset is None:
+            texts.append(f"{trace.asset} is gone")
+            continue
+        with context.ledger.reading() as connection:
+            record = traces.get_manifest(connection, trace.manifest_digest)
+        changes = definition_changes(asset, trace, graph, record, moved(definitions.bundle, trace.dynamic))
+        if changes:
+            texts.append(f"{trace.asset}: {', '.join(reason.text for reason in changes)}")
+    return "; ".join(texts)
+
+
+def _source_rows(context: Context, lineage: Sequence[Trace]) -> tuple[int, int]:
+    """Rows of the sources behind a version when it was trained, and now."""
+    read = {name: output for trace in reversed(lineage) for name, output in trace.input_snapshots.items()}
+    trained = now = 0
+    with context.ledger.reading() as connection:
+        for name in read.keys() & context.settings.sources.keys():
+            snapshot, newest = snapshots.get(connection, read[name]), snapshots.latest(connection, name)
+            trained += snapshot.rows if snapshot else 0
+            now += newest.rows if newest else 0
     return trained, now
 
 

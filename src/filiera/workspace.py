@@ -628,7 +628,7 @@ class Workspace:
             if champion is not None:
                 releasing.catch_up(context, environment)
             plan = self._plan(definitions, origin)
-            checks = releasing.gate_checks(context, candidate, champion, environment, plan)
+            checks = releasing.gate_checks(context, definitions, candidate, champion, environment, plan)
             generation = releasing.release(context, definitions, candidate, environment, origin, checks)
         return {
             "schema": "filiera.release/1",

@@ -1,0 +1,145 @@
+"""Where two rules meet: what each does right alone must not let a result stand whose true inputs changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import projects
+from filiera.errors import GateError
+from filiera.workspace import Workspace
+
+HEAD = projects.PIPELINE[: projects.PIPELINE.index("@fl.model")]
+MODEL = projects.PIPELINE[projects.PIPELINE.index("@fl.model") :]
+FROM_READINGS = 'return readings.assign(hour=readings["at"].dt.hour.astype("float64"))'
+CLEANED = """
+@fl.table
+def cleaned(readings: pd.DataFrame, *, shift=0.0) -> pd.DataFrame:
+    return readings.assign(temp_c=readings["temp_c"] + shift)
+
+
+"""
+SAID = """
+@fl.table
+def said(usage: fl.Model, features: pd.DataFrame) -> pd.DataFrame:
+    return features[["device", "at"]].assign(said=usage.predict(features))
+"""
+COLD = """
+@fl.table(partition="day")
+def cold(features: pd.DataFrame) -> pd.DataFrame:
+    return features[["device", "at"]].assign(cold=(~features["warm"]).astype("float64"))
+"""
+FIRST = """
+@fl.table(key=["place"])
+def first(features: np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame({"place": [0], "sum": [float(np.nansum(features[:, 0]))]})
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return projects.make(tmp_path / "small")
+
+
+def write(root: Path, pipeline: str) -> None:
+    (root / "pipeline.py").write_text(pipeline)
+
+
+def edit(root: Path, old: str, new: str, file: str = "pipeline.py") -> None:
+    text = (root / file).read_text()
+    assert text.count(old) == 1
+    (root / file).write_text(text.replace(old, new))
+
+
+def applied(root: Path, **options: object) -> list[str]:
+    """Bring dev up to date; gives the tables and models that ran."""
+    with Workspace.open(root) as workspace:
+        report = workspace.apply(**options)  # type: ignore[arg-type]
+        assert report.failure is None, report.to_text()
+    return [step.asset for step in report.steps if step.operation != "ingest" and step.outcome == "done"]
+
+
+def read(root: Path, table: str) -> pd.DataFrame:
+    with Workspace.open(root) as workspace:
+        return workspace.read(table)
+
+
+def refused(root: Path, label: str) -> str:
+    with Workspace.open(root) as workspace:
+        with pytest.raises(GateError) as caught:
+            workspace.release(label)
+        assert workspace.head() is None
+    return next(check.evidence for check in caught.value.checks if check.name == "fresh inputs")
+
+
+def test_a_version_is_not_released_with_tables_of_other_definitions(project: Path) -> None:
+    """An earlier version would be asked with features that it never saw."""
+    applied(project)
+    edit(project, '.dt.hour.astype("float64")', '.dt.hour.astype("float64") * 100')
+    applied(project)
+    assert "trained with other definitions: features: pipeline.features changed" in refused(project, "usage@1")
+
+
+def test_a_version_of_settings_for_one_run_is_not_released_with_tables_of_the_plain_ones(project: Path) -> None:
+    write(project, HEAD.replace("@fl.table", CLEANED.lstrip() + "@fl.table").replace("features(readings", "features(cleaned")
+          .replace(FROM_READINGS, FROM_READINGS.replace("readings", "cleaned")) + MODEL)  # fmt: skip
+    assert applied(project) == ["cleaned", "features", "usage"]
+    assert applied(project, overrides={"cleaned.shift": 7.0}) == ["cleaned", "features", "usage"]
+    assert applied(project) == []
+    assert "cleaned: shift 7.0 -> 0.0" in refused(project, "usage@2")
+    with Workspace.open(project) as workspace:
+        assert workspace.release("usage@1")["version"] == "usage@1"
+
+
+def test_a_changed_definition_far_above_the_model_is_not_fresh(project: Path) -> None:
+    """Of the tables that the model reads the plan knows only that their input may change."""
+    write(project, HEAD.replace("@fl.table", CLEANED.lstrip() + "@fl.table").replace("features(readings", "features(cleaned")
+          .replace(FROM_READINGS, FROM_READINGS.replace("readings", "cleaned")) + MODEL)  # fmt: skip
+    applied(project)
+    edit(project, "shift=0.0", "shift=50.0")
+    assert "cleaned: shift 0.0 -> 50.0" in refused(project, "usage")
+
+
+def test_a_reader_of_a_model_runs_when_only_its_out_of_window_predictions_are_other(project: Path) -> None:
+    write(project, projects.PIPELINE.replace("windows=2", "windows=1").replace("fl.between(3, 9)", "5") + SAID)
+    applied(project)
+    few = read(project, "said")["said"].notna().sum()
+    edit(project, "windows=1", "windows=3")
+    assert applied(project) == ["usage", "said"]
+    with Workspace.open(project) as workspace:
+        new, old = workspace.models("usage")
+    assert new.digest == old.digest, "else this test tells nothing"
+    assert read(project, "said")["said"].notna().sum() > few
+
+
+def test_days_are_not_kept_when_equal_values_have_another_type(project: Path) -> None:
+    warm = 'return readings.assign(warm=readings["temp_c"] > 20, '
+    write(project, HEAD.replace("return readings.assign(", warm) + COLD)
+    applied(project)
+    edit(project, 'readings["temp_c"] > 20', '(readings["temp_c"] > 20).astype("int64")')
+    assert applied(project) == ["features", "cold"]
+    warm_is = read(project, "features")["warm"]
+    assert np.array_equal(read(project, "cold")["cold"], (~warm_is).astype("float64"))
+
+
+def test_a_matrix_is_made_again_when_its_columns_change_places(project: Path) -> None:
+    write(project, HEAD.replace("import pandas", "import numpy as np\nimport pandas") + FIRST)
+    applied(project)
+    assert read(project, "first")["sum"].item() == pytest.approx(read(project, "features")["load"].sum())
+    edit(project, FROM_READINGS, f'{FROM_READINGS}[["device", "at", "temp_c", "load", "hour"]]')
+    assert applied(project) == ["features", "first"]
+    assert read(project, "first")["sum"].item() == pytest.approx(read(project, "features")["temp_c"].sum())
+
+
+def test_a_threshold_holds_nothing_back_when_a_column_is_masked(project: Path) -> None:
+    """No row is new, but a function sees nulls now: what it made of the values must not stand."""
+    write(project, HEAD.replace("return readings.assign(", 'return readings.assign(twice=readings["load"] * 2, '))
+    with (project / "filiera.toml").open("a") as file:
+        file.write('\n[table.features]\nhold_until = "10%"\n')
+    applied(project)
+    edit(project, "range = [0, 100] }", 'range = [0, 100], class = "personal" }', "filiera.toml")
+    assert applied(project) == ["features"]
+    assert read(project, "features")["twice"].isna().all()
