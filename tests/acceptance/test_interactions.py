@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +13,9 @@ import pandas as pd
 import pytest
 
 import projects
+from filiera.clock import SystemClock
+from filiera.dimensions import stamp
+from filiera.code.libraries import site_folders
 from filiera.errors import GateError
 from filiera.workspace import Workspace
 
@@ -22,6 +29,12 @@ def cleaned(readings: pd.DataFrame, *, shift=0.0) -> pd.DataFrame:
 
 
 """
+LONG = (
+    HEAD.replace("@fl.table", CLEANED.lstrip() + "@fl.table")
+    .replace("features(readings", "features(cleaned")
+    .replace(FROM_READINGS, FROM_READINGS.replace("readings", "cleaned"))
+    + MODEL
+)
 SAID = """
 @fl.table
 def said(usage: fl.Model, features: pd.DataFrame) -> pd.DataFrame:
@@ -84,8 +97,7 @@ def test_a_version_is_not_released_with_tables_of_other_definitions(project: Pat
 
 
 def test_a_version_of_settings_for_one_run_is_not_released_with_tables_of_the_plain_ones(project: Path) -> None:
-    write(project, HEAD.replace("@fl.table", CLEANED.lstrip() + "@fl.table").replace("features(readings", "features(cleaned")
-          .replace(FROM_READINGS, FROM_READINGS.replace("readings", "cleaned")) + MODEL)  # fmt: skip
+    write(project, LONG)
     assert applied(project) == ["cleaned", "features", "usage"]
     assert applied(project, overrides={"cleaned.shift": 7.0}) == ["cleaned", "features", "usage"]
     assert applied(project) == []
@@ -96,8 +108,7 @@ def test_a_version_of_settings_for_one_run_is_not_released_with_tables_of_the_pl
 
 def test_a_changed_definition_far_above_the_model_is_not_fresh(project: Path) -> None:
     """Of the tables that the model reads the plan knows only that their input may change."""
-    write(project, HEAD.replace("@fl.table", CLEANED.lstrip() + "@fl.table").replace("features(readings", "features(cleaned")
-          .replace(FROM_READINGS, FROM_READINGS.replace("readings", "cleaned")) + MODEL)  # fmt: skip
+    write(project, LONG)
     applied(project)
     edit(project, "shift=0.0", "shift=50.0")
     assert "cleaned: shift 0.0 -> 50.0" in refused(project, "usage")
@@ -143,3 +154,80 @@ def test_a_threshold_holds_nothing_back_when_a_column_is_masked(project: Path) -
     edit(project, "range = [0, 100] }", 'range = [0, 100], class = "personal" }', "filiera.toml")
     assert applied(project) == ["features"]
     assert read(project, "features")["twice"].isna().all()
+
+
+def rewritten(path: Path, change: Callable[[str], str]) -> None:
+    """Another content of the same size, inode and time of writing, as `cp -p` or `touch -r` leave it."""
+    before = path.stat()
+    path.write_text(change(path.read_text()))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = path.stat()
+    assert (after.st_size, after.st_mtime_ns, after.st_ino) == (before.st_size, before.st_mtime_ns, before.st_ino)
+
+
+def remembered(root: Path) -> bool:
+    return stamp.recall(root, "dev", SystemClock().now_us()) is not None
+
+
+def remember(root: Path) -> None:
+    """Make a plan that is remembered."""
+    for path in root.iterdir():
+        os.utime(path, ns=(0, 0))  # what was written two seconds ago is never trusted
+    with Workspace.open(root) as workspace:
+        workspace.plan_answer()
+    assert remembered(root)
+
+
+def test_a_rewritten_file_with_its_old_time_is_read_again(project: Path) -> None:
+    write(project, HEAD)
+    edit(project, 'time = "at"\n', 'time = "at"\non_conflict = "newest"\n', "filiera.toml")
+    applied(project)
+    before = read(project, "features")["load"].sum()
+    remember(project)
+    rewritten(project / "data" / "part0.csv", lambda text: re.sub(r"(?m)^(a,2024-01-01T10.*Z,)\d", r"\g<1>9", text))
+    assert not remembered(project)
+    assert applied(project) == ["features"]
+    assert read(project, "features")["load"].sum() > before
+
+
+def test_code_with_its_old_time_is_planned_again(project: Path) -> None:
+    write(project, HEAD)
+    applied(project)
+    remember(project)
+    rewritten(project / "pipeline.py", lambda text: text.replace("hour.astype", "day .astype"))
+    assert not remembered(project)
+
+
+def test_a_ledger_that_was_put_back_is_another_although_its_entries_count_the_same(project: Path) -> None:
+    write(project, HEAD)
+    applied(project)
+    ledger = project / ".filiera" / "ledger.db"
+    shutil.copy(ledger, project.parent / "saved.db")
+    with Workspace.open(project) as workspace:
+        workspace.add_event("one way")
+    remember(project)
+    shutil.copy(project.parent / "saved.db", ledger)
+    with Workspace.open(project) as workspace:
+        workspace.add_event("another way")
+    assert not remembered(project)
+
+
+def test_libraries_of_the_system_are_watched_where_an_environment_sees_them(tmp_path: Path) -> None:
+    inside, system = tmp_path / "env", tmp_path / "usr"
+    for folder in (inside / "lib/python3.11/site-packages", system / "lib/python3/dist-packages"):
+        folder.mkdir(parents=True)
+    (inside / "pyvenv.cfg").write_text(f"home = {system}/bin\ninclude-system-site-packages = false\n")
+    assert site_folders(inside / "bin" / "python") == [inside / "lib/python3.11/site-packages"]
+    (inside / "pyvenv.cfg").write_text(f"home = {system}/bin\ninclude-system-site-packages = true\n")
+    assert site_folders(inside / "bin" / "python")[1:] == [system / "lib/python3/dist-packages"]
+
+
+def test_a_new_package_beside_one_that_is_installed_from_a_folder_is_seen(tmp_path: Path) -> None:
+    site, place = tmp_path / "env/lib/python3.11/site-packages", tmp_path / "work"
+    (site / "shared-1.0.dist-info").mkdir(parents=True)
+    url = f'{{"url": "file://{place}", "dir_info": {{"editable": true}}}}'
+    (site / "shared-1.0.dist-info" / "direct_url.json").write_text(url)
+    (place / "src" / "shared").mkdir(parents=True)
+    (place / "src" / "shared" / "__init__.py").write_text("")
+    watched = stamp.library_folders(tmp_path / "env" / "bin" / "python")
+    assert {str(place), str(place / "src"), str(place / "src" / "shared")} <= set(watched)

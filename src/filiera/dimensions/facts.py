@@ -131,8 +131,8 @@ class LedgerFacts:
         return moved(self._bundle, reads_of(mark)) if mark and self._bundle else []
 
     def reads_outside(self) -> bool:
-        """Whether a trace that stands read a file outside the code's own folder."""
-        return any('"/' in mark.dynamic for mark in self._own.values())
+        """Whether a trace that stands, or will, read a file outside the code's own folder."""
+        return any('"/' in mark.dynamic for mark in (*self._own.values(), *self._standing.values()))
 
     def mark(self, asset: str) -> Mark | None:
         """What stands for the asset in the environment, in short."""

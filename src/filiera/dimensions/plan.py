@@ -32,7 +32,7 @@ class Pending:
 
     texts: tuple[str, ...]  #: one line a file: name, size, new or changed
     size_bytes: int
-    digest: str = ""  #: changes with the name, size or time of a file that waits
+    digest: str = ""  #: changes with the name, size or times of a file that waits
 
 
 class Facts(Protocol):
