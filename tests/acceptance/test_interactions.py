@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -231,3 +232,71 @@ def test_a_new_package_beside_one_that_is_installed_from_a_folder_is_seen(tmp_pa
     (place / "src" / "shared" / "__init__.py").write_text("")
     watched = stamp.library_folders(tmp_path / "env" / "bin" / "python")
     assert {str(place), str(place / "src"), str(place / "src" / "shared")} <= set(watched)
+
+
+def test_settings_that_were_written_during_an_apply_are_planned(project: Path) -> None:
+    """The plan that an apply leaves behind is of the settings that it has read."""
+    write(project, HEAD)
+    with Workspace.open(project) as workspace:
+        workspace.apply()
+        edit(project, 'from = "data/*.csv"', 'from = "data/part0.csv"', "filiera.toml")
+        for path in project.iterdir():
+            os.utime(path, ns=(0, 0))
+        workspace.plan_answer()
+    assert not remembered(project)
+    remember(project)
+
+
+def test_another_interpreter_in_the_settings_is_the_one_that_runs(project: Path, tmp_path: Path) -> None:
+    write(project, HEAD)
+    (tmp_path / "env").symlink_to(sys.prefix)
+    with Workspace.open(project) as workspace:
+        workspace.automate()
+        workspace.definitions()
+        before = workspace._context.engine
+        workspace.automate()
+        assert workspace._context.engine is before
+        edit(project, "[project]\n", f'[project]\npython = "{tmp_path}/env/bin/python"\n', "filiera.toml")
+        workspace.automate()
+        assert workspace._context.engine is not before
+        assert workspace.apply().failure is None
+
+
+SITES = """
+import pandas as pd
+
+import filiera as fl
+
+COUNT, HEIGHT = 100, 1.0
+
+
+@fl.table(key=["place"])
+def sites(readings: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame({"place": range(COUNT), "height": [HEIGHT] * COUNT})
+
+
+@fl.table
+def heights(sites: pd.DataFrame) -> pd.DataFrame:
+    return sites.assign(twice=sites["height"] * 2)
+"""
+
+
+def test_a_threshold_counts_every_row_where_more_than_new_rows_may_have_come(project: Path) -> None:
+    """One row more, and all others changed: that is not one row of a hundred."""
+    write(project, SITES)
+    with (project / "filiera.toml").open("a") as file:
+        file.write('\n[table.heights]\nhold_until = "5%"\n')
+    applied(project)
+    edit(project, "COUNT, HEIGHT = 100, 1.0", "COUNT, HEIGHT = 101, 9.0")
+    assert applied(project) == ["sites", "heights"]
+    assert read(project, "heights")["twice"].max() == 18.0
+
+
+def test_a_table_follows_an_input_that_has_lost_all_its_rows(project: Path) -> None:
+    kept = 'readings = readings[readings["load"] > LIMIT]\n    return readings.assign('
+    later = '\n\n@fl.table\ndef later(features: pd.DataFrame) -> pd.DataFrame:\n    return features[["device", "at"]]\n'
+    write(project, HEAD.replace("@fl", "LIMIT = 0\n\n\n@fl", 1).replace("return readings.assign(", kept) + later)
+    applied(project)
+    edit(project, "LIMIT = 0", "LIMIT = 1000")
+    assert applied(project) == ["features", "later"]
+    assert len(read(project, "later")) == 0

@@ -85,14 +85,14 @@ def _key(context: Context, root: Path, arguments: Mapping[str, Any]) -> str:
             "code": normalised_digest(root),
             **arguments,
             "python": python,
-            "libraries": _installation(Path(python)),
+            "libraries": installation(Path(python)),
             "authoring": AUTHORING,
         },
     )
 
 
-def _installation(python: Path) -> list[str]:
-    """Changes whenever something is installed or removed beside this interpreter, or its path dependencies change."""
+def installation(python: Path) -> list[str]:
+    """Other whenever something is installed or removed beside this interpreter, or its path dependencies change."""
     folders = site_folders(python)
     sources = [path for folder in folders for place in path_dependencies(folder) for path in code_files(place)]
     return [*(_stamp(path) for path in (*folders, *sources)), sys.version]

@@ -191,7 +191,9 @@ class LedgerFacts:
             ):
                 return None  # the same rows are seen otherwise: masked, or of other types
             leaves = [self._context.lake.leaves(snapshot) for snapshot in (then, now)]
-            shares.append(new_share(leaves[0], leaves[1], wanted))
+            source = self._context.settings.sources.get(port.asset)
+            only_added = source is not None and source.contract.only_adds
+            shares.append(new_share(leaves[0], leaves[1], wanted, only_added=only_added))
         return max(shares)
 
     def detail(self, asset: Table | Model, graph: Graph) -> str:
