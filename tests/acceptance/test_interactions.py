@@ -15,8 +15,8 @@ import pytest
 
 import projects
 from filiera.clock import SystemClock
-from filiera.dimensions import stamp
 from filiera.code.libraries import site_folders
+from filiera.dimensions import stamp
 from filiera.errors import GateError
 from filiera.workspace import Workspace
 
