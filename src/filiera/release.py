@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from filiera.challenge import Candidate, challenge
-from filiera.core.asset import Model
+from filiera.core.asset import Graph, Model
 from filiera.core.generation import Generation
 from filiera.core.model import ModelVersion
 from filiera.core.plan import Action, Dimension, Plan
+from filiera.core.trace import Trace
 from filiera.dimensions.apply import keep_bundle
 from filiera.dimensions.context import Context, Definitions
+from filiera.dimensions.dynamic import moved
 from filiera.dimensions.follow import OTHER_VARIABLE, follow
+from filiera.dimensions.plan import definition_changes
 from filiera.dimensions.versions import package_of
 from filiera.errors import ConflictError, FilieraError, GateError, NotFoundError
 from filiera.govern.gate import Check, judge
@@ -69,19 +72,21 @@ def _contract(context: Context) -> Check:
 
 def _fresh(context: Context, definitions: Definitions, candidate: Candidate, plan: Plan) -> Check:
     """Whether the definitions are those that were trained with, on nearly all the rows that are there by now."""
-    wanted = {candidate.model.name, *(port.asset for port in candidate.model.inputs)}
+    lineage = _lineage(context, candidate)
+    wanted = {trace.asset for trace in lineage} | _upstream(definitions.graph, candidate.model.name)
     stale = [
-        (step, [reason.text for reason in step.reasons if reason.dimension is not Dimension.DATA])
+        (step.asset, [reason.text for reason in step.reasons if reason.dimension is not Dimension.DATA])
         for step in plan.steps
         if step.asset in wanted and step.action is not Action.REUSE
     ]
-    told = "; ".join(f"{step.asset}: {', '.join(texts)}" for step, texts in stale if texts)
+    told = "; ".join(f"{asset}: {', '.join(texts)}" for asset, texts in stale if texts)
     if told:
         return Check("fresh inputs", False, f"{told}; run `filiera apply` first")
-    if others := _other_definitions(context, definitions, candidate, plan.environment):
-        told = f"made with another definition of {', '.join(others)} than pipeline.py has now"
-        return Check("fresh inputs", False, f"{told}; release what `filiera apply` makes of this one")
-    trained, now = _source_rows(context, candidate)
+    stands = _stands(context, candidate, plan.environment)
+    if other := "" if stands else _trained_otherwise(context, definitions, lineage):
+        text = f"{candidate.version.label} was trained with other definitions: {other}"
+        return Check("fresh inputs", False, f"{text}; bring them back and run `filiera apply`, or release what stands")
+    trained, now = _source_rows(context, lineage)
     card = candidate.version.card
     text = f"trained on {card['table']} snapshot {card['snapshot']}"
     held = context.settings.hold_until(candidate.model.name)
@@ -90,43 +95,62 @@ def _fresh(context: Context, definitions: Definitions, candidate: Candidate, pla
     return Check("fresh inputs", True, text + (f", {trained:,} of {now:,} rows" if trained != now else ""))
 
 
-def _other_definitions(context: Context, definitions: Definitions, candidate: Candidate, source: str) -> list[str]:
-    """Assets behind a version that were defined otherwise when it was made: `prod` would give it other inputs.
-
-    The version that stands in `source` has none: where a definition changed since, its output came out equal.
-    """
-    digests = definitions.graph.digests
-    found: list[str] = []
+def _stands(context: Context, candidate: Candidate, source: str) -> bool:
+    """Whether `source` stands at a version: where a definition behind it changed since, its output came out equal."""
     with context.ledger.reading() as connection:
         head = environments.head(connection, source)
-        stands = head is not None and head.assets.get(candidate.version.name) == candidate.trace.id
-        waiting = [] if stands else [candidate.trace]
-        while waiting:
-            trace = waiting.pop()
-            if trace.definition and trace.definition != digests.get(trace.asset):
-                found.append(trace.asset)
-            made = [traces.of_output(connection, output) for output in trace.input_snapshots.values()]
-            waiting += [item for item in made if item is not None]
-    return sorted(set(found))
+    return head is not None and head.assets.get(candidate.version.name) == candidate.trace.id
 
 
-def _source_rows(context: Context, candidate: Candidate) -> tuple[int, int]:
-    """Rows of the sources behind a version when it was trained, and now."""
-    trained = now = 0
-    waiting, seen = list(candidate.trace.input_snapshots.items()), set()
+def _lineage(context: Context, candidate: Candidate) -> list[Trace]:
+    """The trace of a version, and of everything that it was made from."""
+    found, waiting = {candidate.trace.id: candidate.trace}, [candidate.trace]
     with context.ledger.reading() as connection:
         while waiting:
-            name, snapshot_id = waiting.pop()
-            if name in seen:
-                continue
-            seen.add(name)
-            snapshot = snapshots.get(connection, snapshot_id)
-            if name in context.settings.sources:
-                newest = snapshots.latest(connection, name)
-                trained += snapshot.rows if snapshot else 0
-                now += newest.rows if newest else 0
-            elif (trace := traces.of_output(connection, snapshot_id)) is not None:
-                waiting += trace.input_snapshots.items()
+            for name, output in waiting.pop().input_snapshots.items():
+                trace = None if name in context.settings.sources else traces.of_output(connection, output)
+                if trace is not None and trace.id not in found:
+                    found[trace.id] = trace
+                    waiting.append(trace)
+    return list(found.values())
+
+
+def _upstream(graph: Graph, name: str) -> set[str]:
+    """An asset, and everything that it is made from by these definitions."""
+    found, waiting = {name}, [name]
+    while waiting:
+        asset = graph.find(waiting.pop())
+        fresh = {port.asset for port in asset.inputs} - found if asset else set()
+        found |= fresh
+        waiting += fresh
+    return found
+
+
+def _trained_otherwise(context: Context, definitions: Definitions, lineage: Sequence[Trace]) -> str:
+    """How the definitions of the folder differ from those that a version was made with; "" = they do not."""
+    graph, texts = definitions.graph, []
+    for trace in lineage:
+        asset = graph.find(trace.asset)
+        if asset is None:
+            texts.append(f"{trace.asset} is gone")
+            continue
+        with context.ledger.reading() as connection:
+            record = traces.get_manifest(connection, trace.manifest_digest)
+        changes = definition_changes(asset, trace, graph, record, moved(definitions.bundle, trace.dynamic))
+        if changes:
+            texts.append(f"{trace.asset}: {', '.join(reason.text for reason in changes)}")
+    return "; ".join(texts)
+
+
+def _source_rows(context: Context, lineage: Sequence[Trace]) -> tuple[int, int]:
+    """Rows of the sources behind a version when it was trained, and now."""
+    read = {name: output for trace in reversed(lineage) for name, output in trace.input_snapshots.items()}
+    trained = now = 0
+    with context.ledger.reading() as connection:
+        for name in read.keys() & context.settings.sources.keys():
+            snapshot, newest = snapshots.get(connection, read[name]), snapshots.latest(connection, name)
+            trained += snapshot.rows if snapshot else 0
+            now += newest.rows if newest else 0
     return trained, now
 
 

@@ -120,6 +120,15 @@ class Settings:
         return self.document.where(path)
 
     @property
+    def is_current(self) -> bool:
+        """Whether `filiera.toml` still says what was read."""
+        from filiera.digest import digest
+
+        path = self.root / SETTINGS_FILE
+        raw = path.read_bytes() if path.is_file() else b""
+        return self.digest == digest("settings", 1, raw.decode("utf-8-sig", errors="replace").encode())
+
+    @property
     def state(self) -> Path:
         """The folder of ledger and lake."""
         return self.root / STATE_FOLDER

@@ -33,7 +33,7 @@ from filiera.dimensions import stamp, waiting
 from filiera.dimensions.apply import ApplyReport, apply, apply_lock, idle_report
 from filiera.dimensions.context import Context, Definitions, working_bundle
 from filiera.dimensions.declared import declarations
-from filiera.dimensions.describe import describe
+from filiera.dimensions.describe import describe, installation
 from filiera.dimensions.facts import LedgerFacts
 from filiera.dimensions.overrides import Overrides, override
 from filiera.dimensions.plan import make_plan
@@ -78,6 +78,7 @@ class Workspace:
         self._key_path = key_path
         self._endpoints: dict[str, Any] = {}
         self._memory: Memory | None = None  #: of what was looked at for events
+        self._installed: list[str] | None = None  #: libraries that the engine's processes may have loaded
 
     # ---- open and close
 
@@ -278,6 +279,8 @@ class Workspace:
             return answer  # a file that is being written may be whole a moment later
         if facts.reads_outside():
             return answer  # a stamp does not look there
+        if not self.settings.is_current:
+            return answer  # the stamp has the settings that were written since this project was opened
         stamp.remember(seen, environment, answer, valid_until_us=seen.at_us + PLAN_VALID_US)
         return answer
 
@@ -407,11 +410,19 @@ class Workspace:
             self._reload()
         except FilieraError as error:
             mistake = error
+        self._renew_engine()
         self._context.waited_for = False
         worker = f"{socket.gethostname()}:{os.getpid()}"
         found = turn(self._context, worker, self._lock(), up_since_us=up_since_us, memory=self._memory)
         found.failure = mistake or found.failure
         return found
+
+    def _renew_engine(self) -> None:
+        """End an engine whose interpreter or libraries are others by now: it would go on with what it has loaded."""
+        installed = installation(Path(self._python() or sys.executable))
+        if self._installed not in (None, installed):
+            self._context.close()
+        self._installed = installed
 
     def _reload(self) -> None:
         """Take over what was changed in `filiera.toml`."""

@@ -30,7 +30,7 @@ from filiera.dimensions.waiting import pending
 from filiera.errors import CodeError
 from filiera.ledger import environments, events
 
-Stamp = list[tuple[str, int, int]]  #: path, size and time of files
+Stamp = list[tuple[str, int, int, int]]  #: path, size, time of writing and of any change of files
 
 
 @dataclass(slots=True)
@@ -82,7 +82,7 @@ def _code(context: Context, memory: Memory) -> Iterator[Event]:
         digest, memory.declared = _code_digest(context)
         memory.code = (_code_stamp(root, memory.declared), digest)
     yield Event(source="code", source_id=memory.code[1], kind=EventKind.CODE)
-    if any(mtime_ns > context.clock.now_us() * 1_000 - RACY_NS for _, _, mtime_ns in memory.code[0]):
+    if any(mtime_ns > context.clock.now_us() * 1_000 - RACY_NS for _, _, mtime_ns, _ in memory.code[0]):
         memory.code = None  # it may change again within one tick of its clock
 
 
@@ -91,7 +91,7 @@ def _code_stamp(root: Path, declared: Iterable[str]) -> Stamp:
     for path in (*code_files(root), *(path for pattern in declared for path in sorted(matches(root, pattern)))):
         with suppress(FileNotFoundError):
             stat = path.stat()
-            found.append((str(path), stat.st_size, stat.st_mtime_ns))
+            found.append((str(path), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
     return found
 
 

@@ -19,8 +19,8 @@ from filiera.cli.opened import open_project
 def command(project: str | None, what: str, environment: str, fresh: bool, anyway: bool, as_json: bool) -> None:
     """Make WHAT again and compare digests: a model (power, power@2) or a table (features, features@3).
 
-    Exit status: 0 equal, or within what was declared; 2 a source; 4 another runtime than recorded; 5 different; 8 no such thing, or
-    what it needs was freed.
+    Exit status: 0 equal, or within what was declared; 2 a source; 4 another runtime than recorded; 5 different; 8 no
+    such thing, or what it needs was freed.
     """
     from filiera.cli.output import money, show_json
     from filiera.errors import IntegrityError

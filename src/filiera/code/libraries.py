@@ -73,6 +73,19 @@ def source_of(top: str) -> Path | None:
     return path.parent if path.name == "__init__.py" else path
 
 
+def site_folders(python: Path) -> list[Path]:
+    """Folders in which an interpreter has its libraries; of a virtual environment that sees them, the system's too."""
+    prefix = python.parent.parent
+    patterns = ("lib*/python3*/site-packages", "lib*/python3*/dist-packages", "local/lib*/python3*/dist-packages")
+    found = [folder for pattern in patterns for folder in sorted(prefix.glob(pattern))]
+    config = prefix / "pyvenv.cfg"
+    lines = config.read_text(encoding="utf-8").splitlines() if config.is_file() else []
+    stated = {name.strip().lower(): value.strip() for name, _, value in (line.partition("=") for line in lines)}
+    if stated.get("include-system-site-packages", "").lower() == "true" and stated.get("home"):
+        found += site_folders(Path(stated["home"]) / "python")
+    return found
+
+
 def path_dependencies(site_packages: Path) -> Iterator[Path]:
     """Folders that packages were installed from as editable, or that a `.pth` file names; filiera itself is none."""
     for record in sorted(site_packages.glob("*.dist-info/direct_url.json")):

@@ -33,7 +33,7 @@ class Standing(StrEnum):
 
     NEW = "new"
     CHANGED = "changed"
-    TOUCHED = "touched"  #: another time or inode, the same bytes
+    TOUCHED = "touched"  #: other times or another inode, the same bytes
     KNOWN = "known"
     BUSY = "being written"
     UNREADABLE = "unreadable"  #: no right to read it, or it is gone again
@@ -48,6 +48,7 @@ class Candidate:
     standing: Standing
     size_bytes: int
     mtime_ns: int = 0
+    ctime_ns: int = 0
 
 
 def list_candidates(root: Path, pattern: str, known: Iterable[SourceFile], now_ns: int) -> list[Candidate]:
@@ -68,14 +69,15 @@ def list_candidates(root: Path, pattern: str, known: Iterable[SourceFile], now_n
         try:
             stat = path.stat()
             standing = _standing(path, stat, versions.get(name), now_ns)
-            found.append(Candidate(path, name, standing, stat.st_size, stat.st_mtime_ns))
+            found.append(Candidate(path, name, standing, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
         except OSError:
             found.append(Candidate(path, name, Standing.UNREADABLE, 0))
     return found
 
 
 def _standing(path: Path, stat: os.stat_result, known: SourceFile | None, now_ns: int) -> Standing:
-    if known and (known.size_bytes, known.mtime_ns, known.inode) == (stat.st_size, stat.st_mtime_ns, stat.st_ino):
+    now = (stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_ctime_ns)
+    if known and (known.size_bytes, known.mtime_ns, known.inode, known.ctime_ns) == now:
         return Standing.KNOWN
     if _is_busy(path, stat.st_mtime_ns, now_ns):
         return Standing.BUSY
@@ -148,7 +150,11 @@ def scan(source: str, candidate: Candidate) -> SourceFile:
         with open_file(candidate.path) as stream:
             _drain(stream, candidate.name)
     after = candidate.path.stat()
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+    if (before.st_size, before.st_mtime_ns, before.st_ctime_ns) != (
+        after.st_size,
+        after.st_mtime_ns,
+        after.st_ctime_ns,
+    ):
         raise UnavailableError(
             "collect.file_busy",
             "the file changed while it was read",
@@ -163,6 +169,7 @@ def scan(source: str, candidate: Candidate) -> SourceFile:
         size_bytes=after.st_size,
         mtime_ns=after.st_mtime_ns,
         inode=after.st_ino,
+        ctime_ns=after.st_ctime_ns,
     )
 
 

@@ -25,6 +25,7 @@ class SourceFile:
     size_bytes: int
     mtime_ns: int
     inode: int
+    ctime_ns: int = 0  #: of its last change of any kind; a copy that keeps the time of writing changes it
     consumed_bytes: int = 0  #: up to the end of the last complete record; 0 for compressed and columnar files
     prefix_digest: str = ""  #: of the first `consumed_bytes`; tells a grown file from a rewritten one
 

@@ -109,6 +109,11 @@ class Contract:
         return next(column for column in self.columns if column.name == name) if name in self.names else _missing(name)
 
     @property
+    def only_adds(self) -> bool:
+        """Whether a row that was accepted stays as it is."""
+        return self.on_conflict == "quarantine" and self.files == "append"
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Names of all columns, in contract order."""
         return tuple(column.name for column in self.columns)

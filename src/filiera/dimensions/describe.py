@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from filiera.code.bundle import Bundle, code_files
-from filiera.code.libraries import path_dependencies
+from filiera.code.libraries import path_dependencies, site_folders
 from filiera.code.project import AUTHORING
 from filiera.code.shape import normalised_digest
 from filiera.core.asset_json import graph_from_json
@@ -85,18 +85,22 @@ def _key(context: Context, root: Path, arguments: Mapping[str, Any]) -> str:
             "code": normalised_digest(root),
             **arguments,
             "python": python,
-            "libraries": _installation(Path(python)),
+            "libraries": installation(Path(python)),
             "authoring": AUTHORING,
         },
     )
 
 
-def _installation(python: Path) -> list[str]:
-    """Changes whenever something is installed or removed beside this interpreter, or its path dependencies change."""
-    folders = sorted((python.parent.parent / "lib").glob("python3*/site-packages"))
-    changed = [f"{folder.name}:{folder.stat().st_mtime_ns}" for folder in folders]
+def installation(python: Path) -> list[str]:
+    """Other whenever something is installed or removed beside this interpreter, or its path dependencies change."""
+    folders = site_folders(python)
     sources = [path for folder in folders for place in path_dependencies(folder) for path in code_files(place)]
-    return [*changed, *(f"{path}:{path.stat().st_mtime_ns}" for path in sources), sys.version]
+    return [*(_stamp(path) for path in (*folders, *sources)), sys.version]
+
+
+def _stamp(path: Path) -> str:
+    stat = path.stat()
+    return f"{path}:{stat.st_size}:{stat.st_mtime_ns}:{stat.st_ino}:{stat.st_ctime_ns}"
 
 
 def _ask(context: Context, root: Path, arguments: Mapping[str, Any], variables: Sequence[str]) -> dict[str, Any]:

@@ -131,8 +131,8 @@ class LedgerFacts:
         return moved(self._bundle, reads_of(mark)) if mark and self._bundle else []
 
     def reads_outside(self) -> bool:
-        """Whether a trace that stands read a file outside the code's own folder."""
-        return any('"/' in mark.dynamic for mark in self._own.values())
+        """Whether a trace that stands, or will, read a file outside the code's own folder."""
+        return any('"/' in mark.dynamic for mark in (*self._own.values(), *self._standing.values()))
 
     def mark(self, asset: str) -> Mark | None:
         """What stands for the asset in the environment, in short."""
@@ -185,8 +185,15 @@ class LedgerFacts:
             if now is None or then is None:
                 return None
             wanted = list(columns_read(asset, port.asset, now.key, now.time) or now.columns)
+            read = columns_read(asset, port.asset, then.key, then.time)
+            if form(then, wanted) != form(now, wanted) or seen_digest(self._context, then, read) != (
+                current.inputs.get(port.asset)
+            ):
+                return None  # the same rows are seen otherwise: masked, or of other types
             leaves = [self._context.lake.leaves(snapshot) for snapshot in (then, now)]
-            shares.append(new_share(leaves[0], leaves[1], wanted))
+            source = self._context.settings.sources.get(port.asset)
+            only_added = source is not None and source.contract.only_adds
+            shares.append(new_share(leaves[0], leaves[1], wanted, only_added=only_added))
         return max(shares)
 
     def detail(self, asset: Table | Model, graph: Graph) -> str:
@@ -254,6 +261,7 @@ class LedgerFacts:
                 hidden = self._context.reader.hidden(snapshot, read)
                 seen = [name for name in read if name not in hidden]
                 daily.append(self._context.lake.leaves(snapshot).by_day(seen))
+                whole.append(form(snapshot, read))
                 continue
             semantic = self.semantic(port.asset, columns_read(table, port.asset, *self.layout(port.asset)))
             if semantic is None:
@@ -292,4 +300,10 @@ def seen_digest(context: Context, snapshot: Snapshot, columns: Sequence[str] | N
     if columns is None and not hidden:
         return snapshot.semantic
     seen = context.lake.totals(snapshot).digest(snapshot.schema, [n for n in wanted if n not in hidden])
-    return digest_json("masked", 1, {"seen": seen, "masked": sorted(hidden)}) if hidden else seen
+    return digest_json("masked", 1, {"seen": seen, "masked": sorted(hidden), "order": wanted}) if hidden else seen
+
+
+def form(snapshot: Snapshot, columns: Sequence[str]) -> str:
+    """Digest of the order and the types of columns; equal values of other types are no equal days."""
+    types = {str(column["name"]): str(column["type"]) for column in snapshot.schema}
+    return digest_json("form", 1, [[name, types.get(name)] for name in columns])

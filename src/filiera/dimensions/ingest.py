@@ -120,8 +120,9 @@ def _parts_begun(file: SourceFile, known: Sequence[FileRecord]) -> int:
 def _unread(source: str, item: Candidate) -> SourceFile:
     stat = item.path.stat()
     return SourceFile(
-        source=source, path=item.name, digest="", size_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns, inode=stat.st_ino
-    )
+        source=source, path=item.name, digest="", size_bytes=stat.st_size, mtime_ns=stat.st_mtime_ns,
+        inode=stat.st_ino, ctime_ns=stat.st_ctime_ns,
+    )  # fmt: skip
 
 
 def _refuse(context: Context, source: Source, file: SourceFile, error: FilieraError) -> None:

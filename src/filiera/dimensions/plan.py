@@ -32,7 +32,7 @@ class Pending:
 
     texts: tuple[str, ...]  #: one line a file: name, size, new or changed
     size_bytes: int
-    digest: str = ""  #: changes with the name, size or time of a file that waits
+    digest: str = ""  #: changes with the name, size or times of a file that waits
 
 
 class Facts(Protocol):
@@ -386,11 +386,25 @@ def why(
 
 
 def _definition_changes(asset: Table | Model, current: Trace, graph: Graph, facts: Facts) -> list[Reason]:
-    record = facts.manifest(current.manifest_digest)
+    return definition_changes(asset, current, graph, facts.manifest(current.manifest_digest), facts.moved(asset.name))
+
+
+def definition_changes(
+    asset: Table | Model, trace: Trace, graph: Graph, record: Mapping[str, Any], moved: Iterable[str]
+) -> list[Reason]:
+    """Every difference between what a trace was made with and a definition, its data left aside.
+
+    Args:
+        asset: the definition.
+        trace: of the same asset.
+        graph: for the interpreter.
+        record: the manifest of the trace.
+        moved: names of what it read beside its inputs and what is not the same any more.
+    """
     reasons: list[Reason] = []
-    if current.code_digest != asset.code.digest:
+    if trace.code_digest != asset.code.digest:
         reasons += code_changes(record.get("code", {}), asset.code.manifest)
-    reasons += [Reason(Dimension.CODE, f"{name} changed") for name in facts.moved(asset.name)]
+    reasons += [Reason(Dimension.CODE, f"{name} changed") for name in moved]
     texts = setting_changes(record.get("settings", {}), settings_of(asset))
     reasons += [Reason(Dimension.MODEL, text) for text in texts]
     return reasons + interpreter_changes(record.get("interpreter", {}), interpreter(graph))

@@ -1,10 +1,10 @@
 """A plan remembered with the state of everything it read, so that a plan with nothing new answers at once.
 
-Only the standard library is imported: reading a stamp must cost milliseconds. A stamp holds the size, time and inode
+Only the standard library is imported: reading a stamp must cost milliseconds. A stamp holds the size, times and inode
 of the settings, the code, the declared files and the source files, the set of files that the patterns match, the
-folders of the libraries, salted digests of the declared variables, and the number of the last audit entry. Nothing
-changes in the ledger without an audit entry, so an equal number means an equal ledger; nothing is installed without
-touching its folder.
+folders of the libraries, salted digests of the declared variables, and the last audit entry. Nothing changes in the
+ledger without an audit entry, so an equal last one means an equal ledger; nothing is installed without touching its
+folder; and no file is written without another time of change, whatever time of writing a copy gives it (`cp -p`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from filiera.places import SETTINGS_FILE, STATE_FOLDER
 
 #: A file changed this shortly before it was looked at may change again within one tick of its clock (git's racy rule).
 RACY_NS = 2_000_000_000
-VERSION = 5
+VERSION = 6
 ENVIRONMENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -137,11 +137,13 @@ def library_folders(python: Path) -> list[str]:
 
     Of packages that are installed from a folder, also their code and the folders it lies in.
     """
-    from filiera.code.libraries import path_dependencies
+    from filiera.code.libraries import path_dependencies, site_folders
 
-    folders = list((python.parent.parent / "lib").glob("python3*/site-packages"))
-    sources = [path for folder in folders for place in path_dependencies(folder) for path in code_files(place)]
-    return sorted({str(path) for path in (*folders, *sources, *(path.parent for path in sources))})
+    folders = site_folders(python)
+    places = [place for folder in folders for place in path_dependencies(folder)]
+    sources = [(path, place) for place in places for path in code_files(place)]
+    above = {above for path, place in sources for above in path.parents if above.is_relative_to(place)}
+    return sorted(str(path) for path in {*folders, *places, *above, *(path for path, _ in sources)})
 
 
 def _state(root: Path, patterns: Iterable[str], libraries: Iterable[str]) -> dict[str, Any]:
@@ -154,6 +156,6 @@ def _state(root: Path, patterns: Iterable[str], libraries: Iterable[str]) -> dic
             stat = path.stat()
         except FileNotFoundError:
             continue
-        listing[str(path)] = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+        listing[str(path)] = [stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_ctime_ns]
     ledger = head_stamp(root / STATE_FOLDER / "ledger.db")
     return {"files": listing, "ledger": ledger, "interpreter": [sys.executable, sys.version]}

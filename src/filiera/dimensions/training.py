@@ -20,11 +20,12 @@ from filiera.core.model import ModelVersion
 from filiera.core.snapshot import ObjectRecord, Snapshot
 from filiera.core.trace import Trace
 from filiera.core.trial import Baseline, Stop, Study, Trial
-from filiera.digest import digest
+from filiera.digest import digest, digest_json
 from filiera.dimensions.context import Context, Definitions, scope_of
 from filiera.dimensions.dynamic import undeclared
 from filiera.dimensions.facts import LedgerFacts
 from filiera.dimensions.study_limits import check_worth, study_budget
+from filiera.dimensions.versions import facts_of
 from filiera.engine.memory import SharedBuffer
 from filiera.engine.reads import united
 from filiera.errors import GateError, WorkError
@@ -472,7 +473,7 @@ def _trace(tx: Tx, work: _Work, outcome: StudyOutcome, fitted: Refit, version: M
         code_digest=model.code.digest,
         manifest_digest=traces.put_manifest(tx, manifest),
         output=version.id,
-        output_semantic=version.digest,
+        output_semantic=_seen_of(version, fitted),
         seconds=sum(trial.seconds for trial in trials) / work.context.workers + fitted.seconds,
         cpu_seconds=sum(trial.cpu_seconds for trial in trials) + fitted.cpu_seconds,
         cost_nano=sum(trial.cost_nano for trial in trials) + work.final_nano(fitted.seconds),
@@ -483,6 +484,13 @@ def _trace(tx: Tx, work: _Work, outcome: StudyOutcome, fitted: Refit, version: M
         definition=definition_digest(model, work.definitions.graph),
         dynamic=undeclared(model, united([outcome.reads, fitted.reads])),
     )
+
+
+def _seen_of(version: ModelVersion, fitted: Refit) -> str:
+    """Digest of what a table that reads the model can notice: also its predictions of rows that it was trained on."""
+    predictions = digest("predictions", 1, fitted.predictions)
+    seen = {"package": version.digest, "predictions": predictions, "facts": facts_of(version)}
+    return digest_json("model seen", 1, seen)
 
 
 def _version(

@@ -18,7 +18,7 @@ def pending(context: Context, source: str) -> Pending:
     """New and changed files of a source, one line each."""
     waiting = [item for item in candidates(context, source) if item.standing is not Standing.TOUCHED]
     texts = tuple(f"{item.standing.value} file {item.name} ({size_text(item.size_bytes)})" for item in waiting)
-    listing = [[item.name, str(item.size_bytes), str(item.mtime_ns)] for item in waiting]
+    listing = [[i.name, str(i.size_bytes), str(i.mtime_ns), str(i.ctime_ns)] for i in waiting]
     return Pending(texts, sum(item.size_bytes for item in waiting), digest_json("pending", 1, listing))
 
 

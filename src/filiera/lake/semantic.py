@@ -132,11 +132,13 @@ class Totals:
         return cls(value["rows"], {n: (int(text[:16], 16), int(text[16:], 16)) for n, text in value["sums"].items()})
 
     def digest(self, schema: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> str:
-        """`sem1:` digest of what a reader of these columns sees; None = all of the schema."""
+        """`sem1:` digest of what a reader of these columns sees; None = all of the schema, in its order."""
         types = {str(c["name"]): str(c["type"]) for c in schema if columns is None or c["name"] in columns}
         zero = (0, 0)
         cells = {name: [kind, "{:016x}{:016x}".format(*self.sums.get(name, zero))] for name, kind in types.items()}
-        return "sem1:" + digest_json("rows", 1, {"rows": self.rows, "columns": cells}).removeprefix("sha256:")
+        order = {"order": list(types)} if columns is None else {}  # a matrix has its columns by position
+        body = {"rows": self.rows, "columns": cells} | order
+        return "sem1:" + digest_json("rows", 1, body).removeprefix("sha256:")
 
 
 @dataclass(frozen=True, slots=True)

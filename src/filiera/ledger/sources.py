@@ -91,6 +91,7 @@ def record_file(
             size_bytes=file.size_bytes,
             mtime_ns=file.mtime_ns,
             inode=file.inode,
+            ctime_ns=file.ctime_ns,
             consumed_bytes=file.consumed_bytes,
             prefix_digest=file.prefix_digest,
             state=state,
@@ -123,9 +124,8 @@ def list_versions(connection: sa.Connection, source: str, path: str, digest: str
 
 
 def _file(row: Mapping[Any, Any]) -> FileRecord:
-    names = ("source", "path", "digest", "size_bytes", "mtime_ns", "inode", "consumed_bytes", "prefix_digest")
     return FileRecord(
-        file=SourceFile(**{name: row[name] for name in names}),
+        file=SourceFile(**{name: row[name] for name in SourceFile.__dataclass_fields__}),
         state=row["state"],
         part=row["part"],
         batch=row["batch"],

@@ -1,4 +1,4 @@
-"""The number of the last audit entry, read with the standard library only: the no-op plan must answer at once."""
+"""What the last audit entry is, read with the standard library only: the no-op plan must answer at once."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import sqlite3
 from pathlib import Path
 
 
-def head_stamp(path: Path) -> int:
-    """Number of the last audit entry; 0 when there is no ledger yet."""
+def head_stamp(path: Path) -> str:
+    """Number and hash of the last audit entry; "" when there is no ledger yet.
+
+    The number alone is not enough: a ledger that was put back from a copy counts on from there.
+    """
     if not path.exists():
-        return 0
+        return ""
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
     try:
-        row = connection.execute("SELECT max(number) FROM audit").fetchone()
+        row = connection.execute("SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1").fetchone()
     finally:
         connection.close()
-    return int(row[0] or 0)
+    return f"{row[0]} {row[1]}" if row else ""

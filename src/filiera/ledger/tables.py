@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 metadata = sa.MetaData()
 
@@ -87,6 +87,7 @@ source_file = sa.Table(
     _whole("size_bytes"),
     _whole("mtime_ns"),
     _whole("inode"),
+    _whole("ctime_ns"),
     _whole("consumed_bytes"),
     _text("prefix_digest"),
     _enum("source_file.state"),

@@ -159,8 +159,9 @@ def _wanted(kind: pa.DataType) -> pa.DataType | None:
     is_text = pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return pa.timestamp("us", "UTC")
-    if pa.types.is_dictionary(kind):
-        return pa.dictionary(pa.int32(), pa.string()) if any(is_a(kind.value_type) for is_a in is_text) else None
+    if pa.types.is_dictionary(kind):  # one without any word has no type of its own
+        is_category = any(is_a(kind.value_type) for is_a in (*is_text, pa.types.is_null))
+        return pa.dictionary(pa.int32(), pa.string()) if is_category else None
     if pa.types.is_floating(kind):
         return pa.float64()
     if pa.types.is_boolean(kind):

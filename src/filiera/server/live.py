@@ -46,7 +46,7 @@ class Live:
         self._endpoints: dict[str, Endpoint] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="follow-head", daemon=True)
-        self._seen = -1
+        self._seen = "nothing yet"
         self._waiting: dict[str, ModelVersion] = {}  # released, but not loaded, by name
         self._retries: dict[str, Backoff] = {}  # by id of the version
         self._spare: Any = None  # an engine that is started ahead
