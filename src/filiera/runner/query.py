@@ -147,7 +147,7 @@ def _require_settings(query: Query, settings: Sequence[str]) -> None:
         if name not in {word.text for word in places}:
             raise CodeError(
                 "code.sql_setting", f"setting `{name}` is not in the query", where=query.where,
-                next=f"write :{name} where its value belongs, or drop it",
+                next=f"write :{name} where its value belongs; partition, lookback and key need no place",
             )  # fmt: skip
 
 
@@ -279,15 +279,16 @@ def canonical(query: Query, plan: Callable[[Sequence[str]], Any]) -> tuple[str, 
     Args:
         query: parsed.
         plan: what polars would do for a text, as of `exact`; None where it cannot be told. Brackets go only where the
-            plan stays the same, and where it is not the same in the first place the exact text is kept.
+            plan stays the same. Without a plan that repeats, brackets stay, and the parser compares the rest. Where the
+            meaning would not be the same, the exact text is kept.
 
     Returns:
         The text, cut at its settings.
     """
-    wanted = plan(query.exact)
+    wanted, again = plan(query.exact), plan(query.exact)
     words = [replace(word, text=" ".join(word.text.upper().split())) if word.kind == "word" else word
              for word in query.words]  # fmt: skip
-    if wanted is None:
+    if wanted is None or again != wanted:
         return _text(words) if _same_tree(query, words) else query.exact
     if plan(_text(words)) != wanted:
         return query.exact
@@ -302,7 +303,10 @@ def _same_tree(query: Query, words: Sequence[Word]) -> bool:
     import sqlglot
 
     text = "".join(f":{part}" if at % 2 else part for at, part in enumerate(_text(words)))
-    return bool(sqlglot.parse_one(text) == query.tree)
+    try:
+        return bool(sqlglot.parse_one(text) == query.tree)
+    except sqlglot.errors.SqlglotError:
+        return False
 
 
 def _text(words: Sequence[Word]) -> tuple[str, ...]:

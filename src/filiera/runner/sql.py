@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,7 +25,7 @@ def literal(name: str, value: Any) -> str:
     """
     if value is None or isinstance(value, bool):
         return {None: "NULL", True: "TRUE", False: "FALSE"}[value]
-    if isinstance(value, int | float):
+    if isinstance(value, int | float) and math.isfinite(value):
         text = repr(value) if isinstance(value, int) or "e" in repr(value) else f"{value!r}e0"
         return f"({text})" if text.startswith("-") else text
     if isinstance(value, str):
@@ -33,7 +34,7 @@ def literal(name: str, value: Any) -> str:
         return "(" + ", ".join(literal(name, each) for each in value) + ")"
     raise CodeError(
         "code.setting", f"setting `{name}` cannot stand in SQL", found=repr(value)[:80],
-        expected="a text, number, boolean, None, or a list of these that is not empty",
+        expected="a text, finite number, boolean, None, or a list of these that is not empty",
     )  # fmt: skip
 
 

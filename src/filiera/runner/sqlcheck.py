@@ -63,7 +63,7 @@ class Check:
         from polars.exceptions import PolarsError
 
         try:
-            return self._frame(text, guess).explain(optimized=False), None
+            return _numbered(self._frame(text, guess).explain(optimized=False)), None
         except PolarsError as error:
             return None, error
 
@@ -88,6 +88,12 @@ class Check:
         return CodeError(
             "code.sql_column", f"no input has a column `{column[1]}`", where=where, next=nearest(column[1], known)
         )
+
+
+def _numbered(plan: str) -> str:
+    """A plan with names of its own that do not count on from query to query."""
+    found: dict[str, str] = {}
+    return re.sub(r"_POLARS_\w+", lambda match: found.setdefault(match[0], f"own{len(found)}"), plan)
 
 
 def source_schema(types: Mapping[str, str]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from filiera.dimensions.project import Project
 from filiera.errors import CodeError, nearest
 from filiera.runner.definitions import Defined, where_of
 from filiera.runner.query import canonical, columns, parse, tables
+from filiera.runner.sql import literal
 from filiera.runner.sqlcheck import Check, Schema, source_schema
 
 
@@ -42,6 +43,7 @@ class Queries:
         written, where = defined.query, where_of(defined.written)
         assert written is not None, "only tables in SQL come here"
         definition, settings = written.definition, dict(written.settings)
+        _require_plain(settings, where)
         query = parse(written.text, where, list(settings))
         inputs = tables(query, [asset for asset, is_model in self.assets.items() if not is_model and asset != name])
         if not inputs:
@@ -107,3 +109,15 @@ class Queries:
                 "code.no_key", f"the result of {name} lacks key column {missing[0]}", found=", ".join(schema),
                 where=where, next=f"{nearest(missing[0], schema)} Keep the key columns, or declare key=[...]",
             )  # fmt: skip
+
+
+def _require_plain(settings: Mapping[str, Any], where: str) -> None:
+    for name, value in settings.items():
+        try:
+            literal(name, value)
+            digest_json("setting", 1, value)
+        except (CodeError, ValueError, TypeError) as error:
+            raise CodeError(
+                "code.setting", f"setting `{name}` cannot stand in SQL", found=repr(value)[:80], where=where,
+                expected="a text, finite number, boolean, None, or a list of these that is not empty",
+            ) from error  # fmt: skip
