@@ -41,9 +41,7 @@ def _swap(construct: str, text: str, old: str, new: str, *, reruns: bool = True,
 LONG = f"""{KEYS}, CASE WHEN temp > 2 THEN 'warm' ELSE 'cold' END AS kind,
   AVG(load) OVER (PARTITION BY device ORDER BY at) AS mean
 FROM readings WHERE NOT (load < 1 AND n = 2) OR device IN ('a', 'b')"""
-JOINED = (
-    "SELECT r.at, r.device, r.load, w.wind FROM readings r JOIN weather w ON r.at = w.at AND r.device = w.device"
-)
+JOINED = "SELECT r.at, r.device, r.load, w.wind FROM readings r JOIN weather w ON r.at = w.at AND r.device = w.device"
 CTE = f"WITH high AS (SELECT * FROM readings WHERE load > 3) {KEYS}, load FROM high"
 GROUPED = "SELECT device, MIN(at) AS at, SUM(load) AS total FROM readings GROUP BY device HAVING SUM(load) > 2"
 NUMBERED = f"{KEYS}, ROW_NUMBER() OVER (PARTITION BY device ORDER BY load DESC) AS place FROM readings"

@@ -23,7 +23,9 @@ TYPES = {
     "readings": {"at": "time", "device": "category", "load": "float", "temp": "float", "n": "integer"},
     "weather": {"at": "time", "device": "category", "wind": "float", "load": "float"},
 }
-HOURS = pa.array([datetime(2024, 1, 1, tzinfo=UTC) + timedelta(hours=i // 2) for i in range(8)], pa.timestamp("us", "UTC"))
+HOURS = pa.array(
+    [datetime(2024, 1, 1, tzinfo=UTC) + timedelta(hours=i // 2) for i in range(8)], pa.timestamp("us", "UTC")
+)
 DEVICES = pa.array(["a", "b"] * 4).dictionary_encode()
 ROWS = {
     "readings": pa.table({"at": HOURS, "device": DEVICES, "load": [1.0, 2.5, 3.0, 4.1, 5.0, 3.3, 0.5, 7.0],

@@ -1,23 +1,22 @@
-"""What a query says: which tables and columns it reads, and one text for all ways to write it.
+"""A query as words, and one text for all ways to write it.
 
-The only place of the SQL parser, which is loaded when a pipeline has a table in SQL. What runs is the canonical
-text, and the key is made of the same text: two queries with one key can never differ in what they do, whatever the
-parser makes of them. That the canonical text does what the author wrote is checked by polars, which runs both.
+The SQL parser is loaded when a pipeline has a table in SQL. What runs is the canonical text, and the key is made of
+the same text: two queries with one key cannot differ in what they do, whatever the parser makes of them. That the
+canonical text does what its author wrote is told by polars, which runs it: the plans of both are compared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from filiera.errors import CodeError
+from filiera.errors import CodeError, nearest
 
 if TYPE_CHECKING:
     from sqlglot.exp import Expression
 
-Columns = Mapping[str, tuple[str, ...]]
 #: What has another value tomorrow.
 _MOMENTS = frozenset({"NOW", "CURRENT_DATE", "CURRENT_TIME", "CURRENT_TIMESTAMP", "LOCALTIME", "LOCALTIMESTAMP"})
 _FILES = ("read_", "scan_")  #: how the functions begin that read a file
@@ -95,7 +94,7 @@ def parse(text: str, where: str, settings: Sequence[str]) -> Query:
     _require_settings(query, settings)
     for word, after in pairwise(words):
         if word.text.strip('"').lower().startswith(_FILES) and after.text == "(":
-            raise _refuse(query, word.start, f"`{word.text}` reads a file", next="make it a source in filiera.toml")
+            raise refuse(query, word.start, f"`{word.text}` reads a file", next="make it a source in filiera.toml")
     return query
 
 
@@ -132,14 +131,12 @@ def _require_settings(query: Query, settings: Sequence[str]) -> None:
     """Every setting has its place and every place its setting."""
     from sqlglot import exp
 
-    from filiera.errors import nearest
-
     places = [word for word in query.words if word.kind == "setting"]
     if len(list(query.tree.find_all(exp.Placeholder))) != len(places):
         raise CodeError("code.sql", "a place in the query has no name", where=query.where, expected=":least")
     for word in places:
         if word.text not in settings:
-            raise _refuse(
+            raise refuse(
                 query, word.start, f"`:{word.text}` has no value",
                 next=f"{nearest(word.text, settings)} Say {word.text}=... in the call of fl.sql",
             )  # fmt: skip
@@ -151,7 +148,8 @@ def _require_settings(query: Query, settings: Sequence[str]) -> None:
             )  # fmt: skip
 
 
-def _refuse(query: Query, start: int, message: str, *, next: str) -> CodeError:
+def refuse(query: Query, start: int, message: str, *, next: str) -> CodeError:
+    """A mistake at one position of a query."""
     return CodeError("code.sql", message, where=f"{query.where}, {place(query.text, start)}", next=next)
 
 
@@ -173,104 +171,6 @@ def _syntax_error(error: Any, text: str, where: str) -> CodeError:
         where=f"{where}, line {first['line']}, column {column} of the query",
         found=lines[min(int(first["line"]), len(lines)) - 1].strip(), next="mend the line and run again",
     )  # fmt: skip
-
-
-def tables(query: Query, known: Sequence[str]) -> list[str]:
-    """The assets that a query reads, in the order of the text.
-
-    Args:
-        query: parsed.
-        known: names of all assets that a table can read.
-
-    Raises:
-        CodeError: it names something else; says the nearest.
-    """
-    from sqlglot import exp
-
-    from filiera.errors import nearest
-
-    own = {cte.alias.lower() for cte in query.tree.find_all(exp.CTE)}
-    found: dict[str, int] = {}
-    for table in query.tree.find_all(exp.Table):
-        start = table.this.meta.get("start", 0)
-        if table.name in known and table.name in own:
-            raise _refuse(query, start, f"`{table.name}` is a table and a name of WITH", next="rename the latter")
-        if table.name.lower() in own:
-            continue
-        if table.name not in known or table.args.get("db"):
-            raise _refuse(query, start, f"`{table.sql()}` is no table of this project", next=nearest(table.name, known))
-        found[table.name] = min(start, found.get(table.name, start))
-    return sorted(found, key=lambda name: found[name])
-
-
-def columns(query: Query, inputs: Mapping[str, Sequence[str] | None]) -> dict[str, tuple[str, ...]]:
-    """The columns that a query can notice, by input; an input that is left out counts whole.
-
-    More may be named than is read, never less: a name without table counts for every input that has it.
-
-    Args:
-        query: parsed.
-        inputs: columns of each; None = not known before it is computed.
-    """
-    from sqlglot import exp
-
-    words = {word.text.upper() for word in query.words if word.kind == "word"}
-    if words & {"NATURAL", "COLUMNS"}:
-        return {}
-    aliases: dict[str, set[str]] = {}
-    for table in query.tree.find_all(exp.Table):
-        if table.name in inputs:
-            aliases.setdefault(table.alias_or_name, set()).add(table.name)
-    whole = _starred(query, inputs, aliases)
-    anywhere, stated = _names(query, aliases)
-    made = {node.alias for node in query.tree.find_all(exp.Alias)}
-    made |= {column.name for node in query.tree.find_all(exp.TableAlias) for column in node.args.get("columns") or ()}
-    found: dict[str, tuple[str, ...]] = {}
-    for name, known in inputs.items():
-        wanted = anywhere | stated.get(name, set())
-        if name in whole:
-            continue
-        if known is not None:
-            found[name] = tuple(column for column in known if column in wanted)
-        elif not anywhere or (len(inputs) == 1 and not wanted & (made | {"ALL"})):
-            found[name] = tuple(sorted(wanted))
-    return found
-
-
-def _starred(query: Query, inputs: Mapping[str, Any], aliases: Mapping[str, set[str]]) -> set[str]:
-    """Inputs of which a `*` takes every column; that of COUNT(*) takes none."""
-    from sqlglot import exp
-
-    found: set[str] = set()
-    for star in query.tree.find_all(exp.Star):
-        if isinstance(star.parent, exp.Count):
-            continue
-        if isinstance(star.parent, exp.Column) and star.parent.table in aliases:
-            found |= aliases[star.parent.table]
-            continue
-        select = star.find_ancestor(exp.Select)
-        found |= {t.name for t in query.tree.find_all(exp.Table)
-                  if t.name in inputs and (select is None or t.find_ancestor(exp.Select) is select)}  # fmt: skip
-    return found
-
-
-def _names(query: Query, aliases: Mapping[str, set[str]]) -> tuple[set[str], dict[str, set[str]]]:
-    """Names of columns without a table, and those with one by input."""
-    from sqlglot import exp
-
-    anywhere: set[str] = set()
-    stated: dict[str, set[str]] = {}
-    for column in query.tree.find_all(exp.Column):
-        if isinstance(column.this, exp.Star):
-            continue
-        if column.table in aliases:
-            for name in aliases[column.table]:
-                stated.setdefault(name, set()).add(column.name)
-        else:
-            anywhere |= {column.name, *([column.table] if column.table else [])}
-    for join in query.tree.find_all(exp.Join):
-        anywhere |= {identifier.name for identifier in join.args.get("using") or ()}
-    return anywhere, stated
 
 
 def canonical(query: Query, plan: Callable[[Sequence[str]], Any]) -> tuple[str, ...]:

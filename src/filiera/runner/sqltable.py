@@ -12,7 +12,8 @@ from filiera.dimensions.closure import identity
 from filiera.dimensions.project import Project
 from filiera.errors import CodeError, nearest
 from filiera.runner.definitions import Defined, where_of
-from filiera.runner.query import canonical, columns, parse, tables
+from filiera.runner.query import canonical, parse
+from filiera.runner.queryreads import columns, tables
 from filiera.runner.sql import literal
 from filiera.runner.sqlcheck import Check, Schema, source_schema
 

@@ -20,7 +20,8 @@ from filiera.core.asset_json import graph_from_json, graph_to_json
 from filiera.dimensions.project import Project
 from filiera.errors import CodeError
 from filiera.runner.definitions import Defined
-from filiera.runner.query import canonical, columns, parse, tables
+from filiera.runner.query import canonical, parse
+from filiera.runner.queryreads import columns, tables
 from filiera.runner.sql import bound
 from filiera.runner.sqlcheck import Check, source_schema
 from filiera.runner.sqltable import Queries
@@ -34,7 +35,9 @@ SOURCES = {
 KEYS = "SELECT at, device"
 
 
-def table(text: str, *, others: dict[str, str] | None = None, key: Sequence[str] | None = None, **settings: Any) -> Table:
+def table(
+    text: str, *, others: dict[str, str] | None = None, key: Sequence[str] | None = None, **settings: Any
+) -> Table:
     """The table `late`, in a project with two sources, a table `made` in Python, a model, and other queries."""
     queries = {"late": sql(text, key=key, **settings)} | {name: sql(query) for name, query in (others or {}).items()}
     defined = {name: Defined(name, "pipeline", name, query) for name, query in queries.items()}
@@ -47,7 +50,8 @@ def read(text: str, **more: Any) -> dict[str, tuple[str, ...]]:
 
 
 def test_inputs_come_in_the_order_of_the_text_as_tables_of_polars() -> None:
-    found = table(f"WITH w AS (SELECT * FROM weather) {KEYS}, x FROM made JOIN w USING (at) WHERE n IN (SELECT n FROM readings)")
+    within = "WHERE n IN (SELECT n FROM readings)"
+    found = table(f"WITH w AS (SELECT * FROM weather) {KEYS}, x FROM made JOIN w USING (at) {within}")
     assert [port.asset for port in found.inputs] == ["weather", "made", "readings"]
     assert {port.frame for port in found.inputs} == {Frame.POLARS}
 
@@ -74,8 +78,17 @@ def test_the_key_is_the_query_and_polars_and_nothing_else() -> None:
         ("SELECT at, device FROM readings NATURAL JOIN weather", {}),
         ("SELECT COLUMNS('at|device') FROM readings", {}),
         (f"WITH c AS ({KEYS}, n FROM readings) SELECT * FROM c", {"readings": ("at", "device", "n")}),
-        (f"{KEYS} FROM readings WHERE EXISTS (SELECT wind FROM weather)", {"readings": ("at", "device"), "weather": ("wind",)}),
-        (f"{KEYS} FROM readings UNION ALL SELECT at, device FROM weather", {"readings": ("at", "device"), "weather": ("at", "device")}),
+        (f"{KEYS} FROM readings WHERE EXISTS (SELECT wind FROM weather)",
+         {"readings": ("at", "device"), "weather": ("wind",)}),
+        (f"{KEYS}, n FROM readings WHERE load > (SELECT AVG(wind) FROM weather)",
+         {"readings": ("at", "device", "load", "n"), "weather": ("wind",)}),
+        (f"{KEYS} FROM readings r WHERE EXISTS (SELECT wind FROM weather WHERE weather.at = r.at AND load > temp)",
+         {"readings": ("at", "device", "load", "temp"), "weather": ("at", "wind", "load")}),
+        (f"WITH c AS (SELECT at, device, load AS n FROM readings) "
+         f"{KEYS}, c.n, R.temp FROM c JOIN readings r USING (at, device)",
+         {"readings": ("at", "device", "load", "temp")}),
+        (f"{KEYS} FROM readings UNION ALL SELECT at, device FROM weather",
+         {"readings": ("at", "device"), "weather": ("at", "device")}),
         ("FROM readings", {}),
     ],
 )  # fmt: skip
@@ -89,6 +102,8 @@ def test_columns_are_read_from_the_query(text: str, expected: dict[str, tuple[st
         (f"{KEYS}, hour FROM made", {"made": ("at", "device", "hour")}),
         (f"{KEYS}, hour + 1 AS hour FROM made", {}),  # the name that is made may be the name that is read
         (f"{KEYS}, hour FROM made ORDER BY ALL", {}),
+        (f"WITH c AS ({KEYS}, hour FROM made) SELECT c.at, c.device, c.hour FROM c",
+         {"made": ("at", "device", "hour")}),
         ("SELECT m.at, m.device, r.load FROM made m JOIN readings r ON m.at = r.at",
          {"made": ("at", "device"), "readings": ("at", "load")}),
         ("SELECT m.at, m.device, load FROM made m JOIN readings r ON m.at = r.at", {"readings": ("at", "load")}),
@@ -127,7 +142,7 @@ def test_the_columns_of_one_query_are_known_to_the_next() -> None:
         (f"WITH readings AS (SELECT * FROM readings) {KEYS} FROM readings", "a table and a name of WITH", ""),
         (f"{KEYS}, foo(load) FROM readings", "unsupported function 'foo'", ""),
         (f"{KEYS}, foo(hour) FROM made", "unsupported function 'foo'", ""),
-        (f"{KEYS} FROM readings WHERE load LIKE 'a'", "polars refuses the query: expected String type", ""),
+        (f"{KEYS} FROM readings WHERE load LIKE 'a%'", "polars refuses the query: expected String type", ""),
         (f"{KEYS} FROM readings; SELECT 1", "one query", ""),
         ("DROP TABLE readings", "one query", ""),
         ("DELETE FROM readings", "one query", ""),
