@@ -8,14 +8,16 @@ from typing import Any
 
 from filiera.core.asset import Code, Frame, Port, Table
 from filiera.digest import digest_json
-from filiera.dimensions.closure import identity
-from filiera.dimensions.project import Project
+from filiera.code.closure import identity
+from filiera.code.project import Project
 from filiera.errors import CodeError, nearest
 from filiera.runner.definitions import Defined, where_of
 from filiera.runner.query import canonical, parse
 from filiera.runner.queryreads import columns, tables
 from filiera.runner.sql import literal
 from filiera.runner.sqlcheck import Check, Schema, source_schema
+
+MEANING = 1  #: of a query; raised when filiera would run the same text in another way
 
 
 @dataclass(slots=True)
@@ -73,7 +75,7 @@ class Queries:
     def _code(self, name: str, defined: Defined, text: Sequence[str], moments: Sequence[str]) -> Code:
         """No code of the project runs, so none of it counts: the query and polars are all there is."""
         manifest: dict[str, Any] = {
-            "units": {f"query of {name}": digest_json("sql", 1, list(text))},
+            "units": {f"query of {name}": digest_json("sql", MEANING, list(text))},
             "effects": {},
             "order": {},
             "libraries": self._libraries(),

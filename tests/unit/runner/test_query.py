@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from filiera.authoring import sql
 from filiera.core.asset import Frame, Table
 from filiera.core.asset_json import graph_from_json, graph_to_json
-from filiera.dimensions.project import Project
+from filiera.code.project import Project
 from filiera.errors import CodeError
 from filiera.runner.definitions import Defined
 from filiera.runner.query import canonical, parse
@@ -271,3 +271,14 @@ def test_a_query_is_described_in_a_pipeline(tmp_path: Path) -> None:
     assert (late.settings, late.query[1]) == ({"least": 3}, "least")
     assert [port.asset for port in other.inputs] == ["late"]
     assert graph_to_json(graph) == json.loads(done.stdout)
+
+
+def test_a_pipeline_without_sql_loads_no_parser(tmp_path: Path) -> None:
+    (tmp_path / "pipeline.py").write_text("import filiera as fl\n@fl.table\ndef late(readings):\n    return readings\n")
+    code = "import sys, json; sys.path.insert(0, sys.argv[1])\nfrom filiera.runner.describe import describe\n"
+    code += "describe({'root': sys.argv[1], 'sources': json.loads(sys.argv[2])}, (), None)\n"
+    code += "print(sorted({'sqlglot', 'polars'} & sys.modules.keys()))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path), json.dumps(SOURCES)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
