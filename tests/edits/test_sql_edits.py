@@ -12,9 +12,9 @@ import pytest
 
 from edits.sql import EDITS, SqlEdit
 from filiera.authoring import sql
+from filiera.code.project import Project
 from filiera.core.asset import Table
 from filiera.core.key import columns_read, settings_of
-from filiera.code.project import Project
 from filiera.runner.definitions import Defined
 from filiera.runner.sql import rows
 from filiera.runner.sqltable import Queries

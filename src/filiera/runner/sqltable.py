@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from filiera.core.asset import Code, Frame, Port, Table
-from filiera.digest import digest_json
 from filiera.code.closure import identity
 from filiera.code.project import Project
+from filiera.core.asset import Code, Frame, Port, Table
+from filiera.digest import digest_json
 from filiera.errors import CodeError, nearest
 from filiera.runner.definitions import Defined, where_of
 from filiera.runner.query import canonical, parse

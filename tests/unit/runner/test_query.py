@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filiera.authoring import sql
+from filiera.code.project import Project
 from filiera.core.asset import Frame, Table
 from filiera.core.asset_json import graph_from_json, graph_to_json
-from filiera.code.project import Project
 from filiera.errors import CodeError
 from filiera.runner.definitions import Defined
 from filiera.runner.query import canonical, parse
