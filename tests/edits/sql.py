@@ -118,6 +118,10 @@ EDITS = (
     _other("a column of a table's *", "SELECT r.* FROM readings r", "SELECT r.* FROM readings r", gains="extra"),
     _other("a column beside those left out", "SELECT * EXCLUDE (temp) FROM readings", "SELECT * EXCLUDE (temp) FROM readings", gains="extra"),
     _other("a column that a pattern finds", "SELECT COLUMNS('.*') FROM readings", "SELECT COLUMNS('.*') FROM readings", gains="extra"),
+    _other("a column of a * in quotes", 'SELECT "*" FROM readings', 'SELECT "*" FROM readings', gains="extra"),
+    _other("a column of a name that is a pattern", 'SELECT at, "^ex.*$|^load$" FROM readings', 'SELECT at, "^ex.*$|^load$" FROM readings', gains="extra"),
+    _other("a column that a pattern in a function in quotes finds", 'SELECT "Columns"(\'e.*\') FROM readings', 'SELECT "Columns"(\'e.*\') FROM readings', gains="extra"),
+    _same("a column beside names in quotes", 'SELECT "at", "load" AS "a *" FROM readings', 'SELECT "at", "load" AS "a *" FROM readings', gains="extra"),
     _same("a column of the * of a common table", CTE, CTE, gains="extra", coarse="a * reads every column"),
     # ---- coarse
     _swap("another word for a type", f"{KEYS}, CAST(n AS INT) AS x FROM readings", "INT", "INTEGER", reruns=False, coarse="words for types are not compared"),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from filiera.errors import nearest
-from filiera.runner.query import Query, refuse
+from filiera.runner.query import Query, Word, refuse
 
 
 def tables(query: Query, known: Sequence[str]) -> list[str]:
@@ -46,8 +46,7 @@ def columns(query: Query, inputs: Mapping[str, Sequence[str] | None]) -> dict[st
     """
     from sqlglot import exp
 
-    words = {word.text.upper() for word in query.words if word.kind == "word"}
-    if words & {"NATURAL", "COLUMNS"}:
+    if any(_takes_any(word) for word in query.words):
         return {}
     placed = [table for table in query.tree.find_all(exp.Table) if table.name in inputs]
     whole = _starred(query, placed)
@@ -64,6 +63,13 @@ def columns(query: Query, inputs: Mapping[str, Sequence[str] | None]) -> dict[st
         elif not loose or (len(inputs) == 1 and not wanted & made):
             found[name] = tuple(sorted(wanted))
     return found
+
+
+def _takes_any(word: Word) -> bool:
+    """Whether a word may stand for columns that nobody names: polars takes `"*"` and `"^l.*$"` for patterns."""
+    text = word.text.strip('"')
+    pattern = word.text != text and (text == "*" or (text.startswith("^") and text.endswith("$")))
+    return pattern or text.upper() in ("NATURAL", "COLUMNS")
 
 
 def _starred(query: Query, placed: Sequence[Any]) -> set[str]:

@@ -25,8 +25,14 @@ class Check:
     settings: Mapping[str, Any]
     schemas: Mapping[str, Schema | None]  #: of each input; None = not known before it is computed
 
-    def only(self, columns: Mapping[str, Sequence[str]]) -> Check:
-        """The same with these columns of the inputs that are named."""
+    def is_same_for(self, columns: Mapping[str, Sequence[str]]) -> bool:
+        """Whether the query gives the same columns from these of its inputs; True where it cannot be told."""
+        fewer = self._only(columns)
+        if self.plan(self.query.exact) is None:
+            return True
+        return fewer.plan(self.query.exact) is not None and fewer.result() == self.result()
+
+    def _only(self, columns: Mapping[str, Sequence[str]]) -> Check:
         fewer = {
             asset: {c: kind for c, kind in schema.items() if c in columns.get(asset, schema)} if schema else schema
             for asset, schema in self.schemas.items()

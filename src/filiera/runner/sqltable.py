@@ -55,7 +55,7 @@ class Queries:
         check = Check(query, settings, schemas)
         self._schemas[name] = check.result()
         read = columns(query, {asset: list(schema) if schema else None for asset, schema in schemas.items()})
-        if check.plan(query.exact) and not check.only(read).plan(query.exact):
+        if not check.is_same_for(read):
             read = {}  # it needs more than its text names
         source = self.sources.get(inputs[0], {"key": ()})
         self._require_key(name, definition.key or source["key"], where)
