@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from filiera.authoring import Model, backtest, between, choice, folds, holdout, model, table
+    from filiera.authoring import Model, backtest, between, choice, folds, holdout, model, sql, table
     from filiera.workspace import Workspace
 
 __version__ = "0.1.0"
-__all__ = ["Model", "backtest", "between", "choice", "folds", "holdout", "model", "open", "table"]
+__all__ = ["Model", "backtest", "between", "choice", "folds", "holdout", "model", "open", "sql", "table"]
 
 
 def __getattr__(name: str) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import math
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -38,6 +39,17 @@ class TableDefinition:
     columns: tuple[str, ...] | Mapping[str, tuple[str, ...]] | None = None  #: of its input, or by input; None = all
     files: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Query:
+    """A table in SQL, as `sql` was told; its name is that of the variable."""
+
+    text: str
+    settings: Mapping[str, Any]
+    definition: TableDefinition
+    file: str  #: where it is written
+    line: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +140,21 @@ def table(
     Raises:
         CodeError: another partition, a lookback without one, or a list that is none.
     """
+    definition = _table_definition(
+        partition=partition,
+        lookback=lookback,
+        key=key,
+        uses=_names("uses", uses) if uses else (),
+        columns=_columns(columns),
+        files=_texts("files", files),
+        variables=_texts("variables", variables),
+    )
+    return _attach(function, definition)
+
+
+def _table_definition(
+    *, partition: str | None, lookback: str | None, key: Sequence[str] | None, **more: Any
+) -> TableDefinition:
     if partition not in (None, *PARTITIONS):
         raise CodeError(
             "code.partition", f"`{partition}` is no partition", expected=" or ".join(PARTITIONS), found=repr(partition)
@@ -136,16 +163,47 @@ def table(
         raise CodeError(
             "code.lookback", "a lookback without partition has no meaning", next='add partition="month" or drop it'
         )
-    definition = TableDefinition(
+    return TableDefinition(
         partition=partition,
         lookback_us=duration_us(lookback) if lookback else 0,
         key=_names("key", key) if key is not None else None,
-        uses=_names("uses", uses) if uses else (),
-        columns=_columns(columns),
-        files=_texts("files", files),
-        variables=_texts("variables", variables),
+        **more,
     )
-    return _attach(function, definition)
+
+
+def sql(
+    text: str,
+    /,
+    *,
+    partition: str | None = None,
+    lookback: str | None = None,
+    key: Sequence[str] | None = None,
+    **settings: Any,
+) -> Any:
+    """A derived table written in SQL: `features = fl.sql("SELECT at, device, load FROM readings")`.
+
+    The tables in FROM and JOIN are what it reads; the variable's name is its own.
+
+    Args:
+        text: one query that polars runs; `:least` stands for the setting `least`.
+        partition: as of `table`.
+        lookback: as of `table`.
+        key: as of `table`.
+        settings: values of the query's settings: texts, numbers, booleans, None, or lists of these for IN.
+
+    Raises:
+        CodeError: no text, or as of `table`.
+    """
+    if not isinstance(text, str) or not text.strip():
+        raise CodeError("code.sql", "a table in SQL is a text", expected="SELECT ...", found=repr(text)[:80])
+    caller = sys._getframe(1)
+    return Query(
+        text=text,
+        settings=settings,
+        definition=_table_definition(partition=partition, lookback=lookback, key=key),
+        file=caller.f_code.co_filename,
+        line=caller.f_lineno,
+    )
 
 
 def model(

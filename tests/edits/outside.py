@@ -33,6 +33,11 @@ COMPILED = {
     ),
     "fast.so": b"one",
 }
+BESIDE = {
+    "pipeline.py": pipeline(
+        "LEAST = 1\nlate = fl.sql('SELECT at FROM scada WHERE load > :least', least=LEAST, partition='day')", "scada"
+    )
+}
 
 EDITS = (
     Edit("environment variables by name", "environment variables", ENV,
@@ -44,6 +49,8 @@ EDITS = (
          flags=("nondeterministic:random.random", "nondeterministic:time.time", "nondeterministic:datetime.datetime.now")),
     edit("seed", SEEDED, "pipeline.py", "Random(3)", "Random(4)", reruns=True),
     edit("file read at import", READ, "pipeline.py", "'a'", "'b'", reruns=True),
+    edit("query of another table", BESIDE, "pipeline.py", "load >", "load <", reruns=False),
+    edit("setting of another table's query", BESIDE, "pipeline.py", "LEAST = 1", "LEAST = 2", reruns=False),
     edit("list of requirements", LOCK, "requirements.txt", "2.0", "2.1", reruns=False),
     Edit("compiled extension", "bytes of a compiled extension", COMPILED, {**COMPILED, "fast.so": b"two, longer"}, reruns=False,
          coarse="the meaning of bytes is not known"),

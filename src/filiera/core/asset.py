@@ -54,6 +54,7 @@ class Table:
     key: tuple[str, ...] | None  #: None = device and time of its first table input
     code: Code
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  #: read besides key and time, by input
+    query: tuple[str, ...] = ()  #: in SQL: its text, cut at its settings: text, setting, text ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

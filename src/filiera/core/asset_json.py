@@ -56,6 +56,7 @@ def _table(table: Table) -> dict[str, Any]:
         "lookback_us": table.lookback_us,
         "key": list(table.key) if table.key else None,
         "columns": {name: list(columns) for name, columns in table.columns.items()},
+        "query": list(table.query),
         "code": _code(table.code),
     }
 
@@ -69,6 +70,7 @@ def _read_table(value: Mapping[str, Any]) -> Table:
         lookback_us=value["lookback_us"],
         key=tuple(value["key"]) if value["key"] else None,
         columns={name: tuple(columns) for name, columns in value.get("columns", {}).items()},
+        query=tuple(value.get("query", ())),
         code=Code(**value["code"]),
     )
 

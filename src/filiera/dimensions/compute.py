@@ -242,6 +242,7 @@ def _task(context: Context, definitions: Definitions, run: Run, number: int, spa
             "module": run.table.code.module,
             "name": run.table.code.name,
             "settings": dict(run.table.settings),
+            "query": list(run.table.query),
             "ports": ports,
             "key": list(run.key),
             "time": run.time,

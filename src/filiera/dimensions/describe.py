@@ -25,7 +25,7 @@ from filiera.engine.failure import raise_failure
 from filiera.engine.task import Scope, Task
 
 DESCRIBE = "filiera.runner.describe:describe"
-VERSION = 3
+VERSION = 4
 
 
 def describe(
@@ -72,7 +72,8 @@ def _contents(bundle: Bundle, root: Path, paths: Sequence[Path]) -> dict[str, st
 def source_facts(contract: Mapping[str, Any]) -> dict[str, Any]:
     """What a description needs of a source's contract."""
     facts = {word: contract[word] for word in ("key", "time", "device")}
-    return facts | {"columns": [column["name"] for column in contract["columns"]]}
+    types = {column["name"]: column["type"] for column in contract["columns"]}
+    return facts | {"columns": list(types), "types": types}
 
 
 def _key(context: Context, root: Path, arguments: Mapping[str, Any]) -> str:

@@ -112,7 +112,8 @@ def _own_needs(versions: Mapping[str, str]) -> dict[str, str]:
     from packaging.utils import canonicalize_name
 
     texts = [Requirement(text) for text in importlib.metadata.requires("filiera") or ()]
-    needed = [r for r in texts if r.marker is None or r.marker.evaluate({"extra": ""})]
+    extras = ("", "sql")  # without the latter a pipeline with tables in SQL cannot be described
+    needed = [r for r in texts if r.marker is None or any(r.marker.evaluate({"extra": extra}) for extra in extras)]
     return {name: versions[name] for r in needed if (name := canonicalize_name(r.name)) in versions}
 
 

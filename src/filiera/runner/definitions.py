@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from filiera.authoring import ATTRIBUTE
+from filiera.authoring import ATTRIBUTE, Query
 from filiera.code.notebook import place
 from filiera.errors import CodeError
 
@@ -24,12 +24,23 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Defined:
-    """A function that defines an asset, and the module and name under which it is found again."""
+    """What defines an asset, and the module and name under which it is found again."""
 
     name: str  #: of the asset
     module: str
     attribute: str
-    function: Callable[..., Any]
+    written: Callable[..., Any] | Query
+
+    @property
+    def query(self) -> Query | None:
+        """What a table in SQL was told; None of a function."""
+        return self.written if isinstance(self.written, Query) else None
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The function; a table in SQL has none."""
+        assert not isinstance(self.written, Query)
+        return self.written
 
 
 def load_function(module: str, name: str) -> Callable[..., Any]:
@@ -84,7 +95,7 @@ def _place(root: Path, error: BaseException) -> str:
 
 
 def definitions(module: ModuleType, sources: Mapping[str, Any]) -> dict[str, Defined]:
-    """The functions of the pipeline that define an asset, by name.
+    """The functions and queries of the pipeline that define an asset, by name.
 
     A function goes by its own name where its module has it under that name; else, as one that a factory made, by the
     name that the pipeline gave it.
@@ -93,28 +104,31 @@ def definitions(module: ModuleType, sources: Mapping[str, Any]) -> dict[str, Def
         CodeError: a name that no asset can have, or that is taken.
     """
     found: dict[str, Defined] = {}
-    for bound, function in vars(module).items():
-        if not inspect.isfunction(function) or not hasattr(function, ATTRIBUTE):
+    for bound, written in vars(module).items():
+        if not isinstance(written, Query) and not (inspect.isfunction(written) and hasattr(written, ATTRIBUTE)):
             continue
-        home = sys.modules.get(function.__module__)
-        at_home = getattr(home, function.__name__, None) is function
-        name = function.__name__ if at_home else bound
+        own = "" if isinstance(written, Query) else written.__name__
+        home = sys.modules.get(written.__module__)
+        at_home = bool(own) and getattr(home, own, None) is written
+        name = own if at_home else bound
         if not _NAME.match(name):
             raise CodeError(
-                "code.name", f"`{name}` is no name of an asset", where=where_of(function),
+                "code.name", f"`{name}` is no name of an asset", where=where_of(written),
                 expected="small letters, digits and _, a letter first, at most 63",
             )  # fmt: skip
-        if name in sources or (name in found and found[name].function is not function):
-            other = "a source of filiera.toml" if name in sources else f"a function at {where_of(found[name].function)}"
+        if name in sources or (name in found and found[name].written is not written):
+            other = "a source of filiera.toml" if name in sources else f"that of {where_of(found[name].written)}"
             raise CodeError(
-                "code.name_taken", f"the name {name} is taken by {other}", where=where_of(function),
+                "code.name_taken", f"the name {name} is taken by {other}", where=where_of(written),
                 next="choose another",
             )  # fmt: skip
-        found[name] = Defined(name, function.__module__ if at_home else module.__name__, name, function)
+        found[name] = Defined(name, written.__module__ if at_home else module.__name__, name, written)
     return found
 
 
-def where_of(function: Callable[..., Any]) -> str:
+def where_of(written: Callable[..., Any] | Query) -> str:
     """File and line of a definition."""
-    path = inspect.getsourcefile(function) or PIPELINE
-    return place(Path(path).parent, path, function.__code__.co_firstlineno)
+    if isinstance(written, Query):
+        return place(Path(written.file).parent, written.file, written.line)
+    path = inspect.getsourcefile(written) or PIPELINE
+    return place(Path(path).parent, path, written.__code__.co_firstlineno)

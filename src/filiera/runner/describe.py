@@ -28,6 +28,7 @@ from filiera.digest import digest_json
 from filiera.errors import CodeError, nearest
 from filiera.runner.definitions import PIPELINE, Defined, definitions, load_pipeline, where_of
 from filiera.runner.fit import default_settings, fit_arguments, probe
+from filiera.runner.sqltable import Queries
 
 Coded = Callable[[Defined, Sequence[Port]], Code]
 _FRAMES = {
@@ -69,11 +70,14 @@ def describe(
     source = _Source(project, Closures(project, PIPELINE), arguments.get("files", {}), arguments.get("variables", {}))
     code = partial(_code, source)
     assets = dict.fromkeys(arguments["sources"], False) | {
-        name: isinstance(getattr(defined.function, ATTRIBUTE), ModelDefinition) for name, defined in found.items()
+        name: isinstance(getattr(defined.written, ATTRIBUTE, None), ModelDefinition) for name, defined in found.items()
     }
+    queries = Queries(project, found, assets, arguments["sources"])
     tables, models = [], []
     for name, defined in found.items():
-        if assets[name]:
+        if defined.query is not None:
+            tables.append(queries.table(name))
+        elif assets[name]:
             models.append(_model(defined, code, assets))
         else:
             tables.append(_table(defined, code, assets, arguments["sources"]))

@@ -12,14 +12,16 @@ from filiera.errors import WorkError
 from filiera.runner.definitions import load_function
 from filiera.runner.frames import from_frame, ipc_writer, read_ipc, require_columns, require_key, to_frame
 from filiera.runner.predict import load_model
+from filiera.runner.sql import rows
 
 
 def compute(arguments: Mapping[str, Any], inputs: Sequence[memoryview], emit: Callable[[Any], None]) -> dict[str, Any]:
     """Task: the rows of one slice of a table, as Arrow IPC.
 
     Args:
-        arguments: `module`, `name`, `settings`, `key`, `time`, the slice `low_us` and `high_us` (None = whole), and
-            `ports`: for each parameter its `asset`, its `frame`, and for models their facts, as of `load_model`.
+        arguments: `module`, `name`, `settings`, `query` (of a table in SQL; else empty), `key`, `time`, the slice
+            `low_us` and `high_us` (None = whole), and `ports`: for each parameter its `asset`, its `frame`, and for
+            models their facts, as of `load_model`.
         inputs: for each table port its rows with the lookback before the slice; for each model port its package and
             its out-of-window predictions.
         emit: takes what writes the rows, sorted by time and key.
@@ -28,9 +30,8 @@ def compute(arguments: Mapping[str, Any], inputs: Sequence[memoryview], emit: Ca
         WorkError: the function failed; or its result is no table, lacks key or time, has empty ones, or has a key
             twice.
     """
-    function = load_function(arguments["module"], arguments["name"])
     name, key = arguments["name"], arguments["key"]
-    table, notes = from_frame(function(**_given(arguments, inputs)), name)
+    table, notes = from_frame(_result(arguments, inputs), name)
     require_columns(table, key, name)
     time = _time_of(table, key, arguments["time"])
     if time is None and arguments["low_us"] is not None and table.num_rows:
@@ -46,6 +47,15 @@ def compute(arguments: Mapping[str, Any], inputs: Sequence[memoryview], emit: Ca
     require_key(table, key, name)
     emit(ipc_writer(_sorted(table, [*([time] if time else []), *key])))
     return {"rows": table.num_rows, "time": time, "warnings": notes}
+
+
+def _result(arguments: Mapping[str, Any], inputs: Sequence[memoryview]) -> Any:
+    """What the query or the function gives."""
+    if arguments.get("query"):
+        assets = [port["asset"] for port in arguments["ports"]]
+        read = dict(zip(assets, map(read_ipc, inputs), strict=True))
+        return rows(arguments["query"], arguments["settings"], read, arguments["name"])
+    return load_function(arguments["module"], arguments["name"])(**_given(arguments, inputs))
 
 
 def _given(arguments: Mapping[str, Any], inputs: Sequence[memoryview]) -> dict[str, Any]:

@@ -64,6 +64,10 @@ def test_a_runtime_is_made_of_what_the_code_reaches_and_of_what_filiera_needs() 
     assert other.digest != wanted.digest
 
 
+def test_a_runtime_has_the_parser_of_queries_where_the_recorded_one_had_it() -> None:
+    assert wanted_runtime(manifest(pandas="2.2"), runtime(**FULL | {"sqlglot": "30.1"})).slice["sqlglot"] == "30.1"
+
+
 def test_a_library_from_a_folder_or_another_platform_cannot_be_made_again() -> None:
     known = runtime(**FULL)
     known["libraries"]["own"] = known["distributions"]["own"] = "1.0"
