@@ -86,7 +86,7 @@ def test_a_release_takes_the_version_that_stands_where_it_comes_from(project: Pa
         with pytest.raises(GateError) as caught:
             workspace.release("usage@2")
         failed = {check.name: check.evidence for check in caught.value.checks if not check.passed}
-        assert "another definition of usage" in failed["fresh inputs"]
+        assert "other definitions: usage" in failed["fresh inputs"]
         assert workspace.release("usage")["version"] == "usage@1"
 
 
