@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -13,7 +14,7 @@ from filiera.core.model import ModelVersion
 from filiera.core.snapshot import Snapshot
 from filiera.dimensions.apply import apply_lock
 from filiera.dimensions.context import Context, Definitions, working_bundle
-from filiera.dimensions.describe import describe
+from filiera.dimensions.describe import describe, installation
 from filiera.errors import NotFoundError, SettingsError, nearest
 from filiera.govern.policy import Policy
 from filiera.lake.table import Lake
@@ -122,6 +123,13 @@ class Base:
             known = [version.label for version in versions] or sorted({v.name for v in self.models()})
             raise NotFoundError("model.unknown", f"no model version {label}", next=nearest(label, known))
         return found[0]
+
+    def _renew_engine(self) -> None:
+        """End an engine whose interpreter or libraries are others by now: it would go on with what it has loaded."""
+        installed = installation(Path(self._python() or sys.executable))
+        if self._installed not in (None, installed):
+            self._context.close()
+        self._installed = installed
 
     def head(self, environment: str = PROD) -> Generation | None:
         """The newest generation of an environment."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,6 @@ from filiera.clock import Clock, SystemClock, rfc3339
 from filiera.core.money import Money
 from filiera.cost.prices import load_prices
 from filiera.dimensions.context import Context
-from filiera.dimensions.describe import installation
 from filiera.govern import keys
 from filiera.govern.policy import Policy
 from filiera.lake.access import LakeReader
@@ -147,13 +145,6 @@ class Workspace(Models, Events, Branches, Keeping):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _renew_engine(self) -> None:
-        """End an engine whose interpreter or libraries are others by now: it would go on with what it has loaded."""
-        installed = installation(Path(self._python() or sys.executable))
-        if self._installed not in (None, installed):
-            self._context.close()
-        self._installed = installed
 
     def status(self) -> dict[str, Any]:
         """Sources, tables, models and environments as they are: `filiera.status/1`."""
