@@ -292,11 +292,38 @@ def test_a_threshold_counts_every_row_where_more_than_new_rows_may_have_come(pro
     assert read(project, "heights")["twice"].max() == 18.0
 
 
-def test_a_table_follows_an_input_that_has_lost_all_its_rows(project: Path) -> None:
-    kept = 'readings = readings[readings["load"] > LIMIT]\n    return readings.assign('
-    later = '\n\n@fl.table\ndef later(features: pd.DataFrame) -> pd.DataFrame:\n    return features[["device", "at"]]\n'
-    write(project, HEAD.replace("@fl", "LIMIT = 0\n\n\n@fl", 1).replace("return readings.assign(", kept) + later)
+FILTERED = """
+LIMIT = 0
+
+
+@fl.table
+def filtered(readings: pd.DataFrame) -> pd.DataFrame:
+    return readings[readings["load"] > LIMIT]
+
+
+"""
+
+
+@pytest.mark.parametrize("how", ["", '(columns=["load"])', '(partition="day")'])
+def test_a_table_follows_an_input_that_has_lost_all_its_rows(project: Path, how: str) -> None:
+    later = f"@fl.table{how}\ndef later(filtered: pd.DataFrame) -> pd.DataFrame:\n    return filtered\n"
+    write(project, "import pandas as pd\n\nimport filiera as fl\n\n" + FILTERED + later)
     applied(project)
     edit(project, "LIMIT = 0", "LIMIT = 1000")
-    assert applied(project) == ["features", "later"]
+    assert applied(project) == ["filtered", "later"]
     assert len(read(project, "later")) == 0
+    assert applied(project) == []
+    edit(project, "LIMIT = 1000", "LIMIT = 50")
+    assert applied(project) == ["filtered", "later"]
+    assert len(read(project, "later")) == len(read(project, "filtered")) > 0
+
+
+def test_tables_without_a_row_from_the_start_have_columns_and_a_model_waits_for_rows(project: Path) -> None:
+    text = LONG.replace(CLEANED.lstrip(), FILTERED.lstrip()).replace("cleaned", "filtered")
+    write(project, text.replace("LIMIT = 0", "LIMIT = 1000"))
+    assert applied(project) == ["filtered", "features"]
+    assert "hour" in read(project, "features").columns
+    with Workspace.open(project) as workspace:
+        assert "usage: features has no data yet" in str(workspace.plan())
+    edit(project, "LIMIT = 1000", "LIMIT = 0")
+    assert applied(project) == ["filtered", "features", "usage"]

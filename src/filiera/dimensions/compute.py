@@ -174,9 +174,9 @@ def start_run(table: Table, inputs: Mapping[str, Snapshot], models: Mapping[str,
 
 
 def _spans(parts: Mapping[str, str] | None, base: Trace | None) -> list[Span]:
-    if parts is None:
+    if not parts and base is None:  # not in parts, or without a day: its columns are known when it has run once
         return [(None, None)]
-    days = changed_days(parts, base.parts if base else {})
+    days = changed_days(parts or {}, base.parts if base else {})
     found: list[Span] = [*slices(days)]
     return found
 

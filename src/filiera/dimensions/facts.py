@@ -77,7 +77,7 @@ class LedgerFacts:
         ):
             return mark.semantic
         snapshot = self.snapshot(asset)
-        if snapshot is None or snapshot.rows == 0:
+        if snapshot is None or (snapshot.rows == 0 and asset in self._context.settings.sources):
             return None
         place = (snapshot.id, tuple(columns) if columns is not None else None)
         if place not in self._semantics:

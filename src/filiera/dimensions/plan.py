@@ -276,8 +276,10 @@ def consider(assets: Sequence[Table | Model], graph: Graph, facts: Facts, unknow
             steps[asset.name] = _maybe(asset, graph, open_inputs, unknown, facts)
             continue
         inputs = known_inputs(asset, facts)
-        if len(inputs) < len(asset.inputs):
-            missing = [port.asset for port in asset.inputs if port.asset not in inputs]
+        missing = [port.asset for port in asset.inputs if port.asset not in inputs]
+        if not missing and isinstance(asset, Model) and facts.rows_to_read(asset, graph) == 0:
+            missing = [port.asset for port in asset.inputs]  # a table of no rows is one, a model is not
+        if missing:
             steps[asset.name] = _held(asset, Reason(Dimension.DATA, f"{', '.join(missing)} has no data yet"))
             continue
         keyed[asset.name], keys[asset.name] = (asset, inputs), step_key(asset, inputs, graph)
