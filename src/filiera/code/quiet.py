@@ -169,11 +169,17 @@ class Quiet:
             body = self._body(module, node)
             shared = any(isinstance(s, ast.Assign) and not isinstance(s.value, ast.Constant) for s in node.body)
             return Conduct(body.loud or not all(bases) or (body.mutates and shared), body.mutates)
-        if isinstance(value, ast.Call) and chain_of(value.func):  # `triple = make(3)`, called later
-            found = resolve(self._project, module, chain_of(value.func))
+        if isinstance(value, ast.Call) and (made := self._made_by(module, value)):  # `triple = make(3)`, called later
+            found = resolve(self._project, module, made)
             if found.units and not found.whole and not found.outside:
                 return self._all(self._conduct_of(home, u.name) for u in found.units if (home := self._home(u)))
         return Conduct(loud=True)
+
+    @staticmethod
+    def _made_by(module: Module, call: ast.Call) -> list[str]:
+        """What runs when the result of a call is called: the maker's inner function, or what `partial` was given."""
+        partial = module.origin(chain_of(call.func)) == ["functools.partial"]
+        return chain_of(call.args[0] if partial and call.args else call.func)
 
     def _home(self, unit: Unit) -> Module | None:
         return self._project.source(unit.module) if not unit.rest else None
@@ -195,7 +201,10 @@ class Quiet:
                     return Conduct(loud=True)
                 reads = reads or self._is_data(module, item.id)
             root = changed_root(item)
-            if root == "cls" or (root is not None and root not in local and self._is_data(module, root)):
+            told = root in local or (
+                isinstance(item, ast.Call) and root in module.imports
+            )  # `module.function()`: below
+            if root == "cls" or (root is not None and not told and self._is_data(module, root)):
                 return Conduct(loud=True)
             mutates = mutates or (root in local and root not in fresh and not sets_itself(item, node))
             if isinstance(item, ast.Call) and not self._inner_call(module, item, local):
