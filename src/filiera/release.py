@@ -15,7 +15,7 @@ from filiera.core.trace import Trace
 from filiera.dimensions.apply import keep_bundle
 from filiera.dimensions.context import Context, Definitions
 from filiera.dimensions.dynamic import moved
-from filiera.dimensions.follow import OTHER_VARIABLE, follow
+from filiera.dimensions.follow import NOT_AS_RELEASED, follow
 from filiera.dimensions.plan import definition_changes
 from filiera.dimensions.versions import package_of
 from filiera.errors import ConflictError, FilieraError, GateError, NotFoundError
@@ -34,7 +34,7 @@ def catch_up(context: Context, environment: str) -> None:
     try:
         follow(context, environment)
     except GateError as error:
-        if error.code != OTHER_VARIABLE:
+        if error.code != NOT_AS_RELEASED:
             raise
         # another value is what is to be released; the champion is judged on the rows that it has
 

@@ -57,16 +57,17 @@ def judge(whole: Plan, part: Plan, rules: Automation, spent: Money) -> Verdict:
 
 
 def covers(agreed: Mapping[str, Any], now: Plan) -> bool:
-    """Whether what is due now is part of what was agreed to, and costs no more.
+    """Whether what is due now is part of what was agreed to, by the same definitions, and costs no more.
 
     Args:
         agreed: `filiera.plan/1`.
         now: made a moment ago.
     """
-    known = {(step["asset"], step["operation"]) for step in agreed["steps"] if step["action"] in _WORK}
+    steps = [step for step in agreed["steps"] if step["action"] in _WORK]
+    known = {(step["asset"], step["operation"], step["definition"]) for step in steps}
     worst = agreed["worst_cost"]
     within = now.worst_cost <= Money.of(f"{worst['amount']} {worst['currency']}")
-    return within and all((step.asset, step.operation) in known for step in now.work)
+    return within and all((step.asset, step.operation, step.definition) in known for step in now.work)
 
 
 def _names(plan: Plan) -> str:

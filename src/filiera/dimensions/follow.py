@@ -5,12 +5,14 @@ It runs the released code from its bundle, not the folder's, and never trains: m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from filiera.code.bundle import open_bundle
-from filiera.core.asset import Graph
+from filiera.core.asset import Graph, Model, Table
 from filiera.core.generation import PROD, Generation
+from filiera.core.key import interpreter
 from filiera.core.plan import Plan
 from filiera.core.trace import Trace
 from filiera.dimensions.apply import ApplyReport, Guard, apply
@@ -21,7 +23,7 @@ from filiera.dimensions.plan import make_plan
 from filiera.errors import GateError
 from filiera.ledger import environments, traces
 
-OTHER_VARIABLE = "follow.variable"  #: code of the error
+NOT_AS_RELEASED = "follow.not_as_released"  #: code of the error
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ def find_released(context: Context, environment: str = PROD) -> Released | None:
     """What stands in a released environment; None when nothing is released.
 
     Raises:
-        GateError: a variable that the code declares has another value than it was released with.
+        GateError: a declared variable or a library is another than the code was released with.
     """
     with context.ledger.reading() as connection:
         head = environments.head(connection, environment)
@@ -47,26 +49,39 @@ def find_released(context: Context, environment: str = PROD) -> Released | None:
     if head is None or record is None:
         return None
     definitions = describe(context, open_bundle(context.lake.objects.get(record), head.bundle))
-    _refuse_other_variables(context, definitions.graph, standing)
+    _refuse_other_surroundings(context, definitions.graph, standing)
     models = {name: t for name, t in standing.items() if t is not None and t.kind == "model"}
     unreleased = {model.name for model in definitions.graph.models} - models.keys()
     return Released(head, definitions, models, frozenset(unreleased))
 
 
-def _refuse_other_variables(context: Context, graph: Graph, standing: Mapping[str, Trace | None]) -> None:
-    """New rows are computed as the released ones were: another value is another definition, which the gate lets in."""
+def _refuse_other_surroundings(context: Context, graph: Graph, standing: Mapping[str, Trace | None]) -> None:
+    """New rows are computed as the released ones were: what is another definition comes in through the gate."""
     for asset in graph.definitions:
         trace = standing.get(asset.name)
+        if trace is None:
+            continue
         with context.ledger.reading() as connection:
-            record = traces.get_manifest(connection, trace.manifest_digest) if trace else {}
-        before = record.get("code", {}).get("declared_variables", {})
-        for name, value in asset.code.manifest.get("declared_variables", {}).items():
-            if before.get(name, value) != value:
-                raise GateError(
-                    OTHER_VARIABLE,
-                    f"variable {name} has another value than {asset.name} was released with",
-                    next="start filiera with the value that it had, or apply and release with the new one",
-                )
+            record = traces.get_manifest(connection, trace.manifest_digest)
+        for text in differences(record, asset, graph):
+            raise GateError(
+                NOT_AS_RELEASED,
+                f"{text} than when {asset.name} was released",
+                next="bring back what it was, or apply and release with what is there now",
+            )
+
+
+def differences(record: Mapping[str, Any], asset: Table | Model, graph: Graph) -> Iterator[str]:
+    """Variables with another value, and of tables, which are computed again, another Python or library version."""
+    before, now = record.get("code", {}), asset.code.manifest
+    for name, value in now.get("declared_variables", {}).items():
+        if before.get("declared_variables", {}).get(name, value) != value:
+            yield f"variable {name} has another value"
+    if isinstance(asset, Table):
+        then = {**record.get("interpreter", {}), **before.get("libraries", {})}
+        for name, version in {**interpreter(graph), **now.get("libraries", {})}.items():
+            if then.get(name, version) != version:
+                yield f"{name} is {version}, another"
 
 
 def plan_follow(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from filiera.automation.policy import FOLLOW, covers, judge, needs_person
@@ -85,3 +87,5 @@ def test_what_was_agreed_to_covers_less_and_cheaper_work_only() -> None:
     assert not covers(agreed, plan(TRAIN))
     assert not covers(agreed, plan(INGEST, COMPUTE, cost="0.3 EUR"))
     assert not covers(plan(("compute", "features", "reuse")).to_json(), plan(COMPUTE))
+    edited = replace(plan(COMPUTE).steps[0], definition="sha256:other")
+    assert not covers(agreed, replace(plan(COMPUTE), steps=(edited,))), "the code was edited since"
