@@ -12,7 +12,7 @@ import pytest
 
 import projects
 from filiera.dimensions import runtimes
-from filiera.errors import ConflictError, NotFoundError, UnavailableError
+from filiera.errors import ConflictError, NotFoundError, UnavailableError, UsageError
 from filiera.ledger import environments, traces
 from filiera.workspace import Workspace
 
@@ -226,7 +226,7 @@ def test_what_cannot_be_named_is_told_with_the_nearest_name(project: Path) -> No
         for label in ("usage@9", "feature", "features@99"):
             with pytest.raises(NotFoundError):
                 workspace.reproduce(label)
-        with pytest.raises(ConflictError, match="source"):
+        with pytest.raises(UsageError, match="source"):
             workspace.reproduce("readings")
 
 

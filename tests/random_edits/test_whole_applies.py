@@ -10,6 +10,7 @@ import os
 import random
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -103,13 +104,15 @@ def play(root: Path, plain: Path, steps: int, edits: int, seed: int) -> tuple[in
 
 
 @pytest.fixture
-def plain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def plain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Where the same project lies as code that needs no engine."""
     folder = tmp_path / "plain"
     folder.mkdir()
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setattr("sys.dont_write_bytecode", True)
-    return folder
+    yield folder
+    for name in engine.MODULES:
+        sys.modules.pop(name, None)
 
 
 def test_whole_applies_after_random_edits_give_what_a_clean_run_gives_and_run_no_more(

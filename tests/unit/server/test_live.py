@@ -90,9 +90,9 @@ class Workspace:
     def release(self, *versions: Version) -> None:
         self.released = list(versions)
         connection = sqlite3.connect(self.path)
-        connection.execute("CREATE TABLE IF NOT EXISTS audit (number INTEGER)")
+        connection.execute("CREATE TABLE IF NOT EXISTS audit (number INTEGER, hash TEXT)")
         self.head += 1
-        connection.execute("INSERT INTO audit VALUES (?)", (self.head,))
+        connection.execute("INSERT INTO audit VALUES (?, ?)", (self.head, f"hash-{self.head}"))
         connection.commit()
         connection.close()
 
