@@ -127,10 +127,10 @@ class Zygote:
 
     def close(self) -> None:
         """End it; its children end with it."""
+        self.process.kill()  # first: one whose parent goes away removes the folder, which another may be using already
+        self.process.wait()
         self.control.close()
         self.log.close()
-        self.process.kill()
-        self.process.wait()
 
 
 def environment(folder: str) -> dict[str, str]:
